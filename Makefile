@@ -1,0 +1,65 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+READY := $(VENV)/.ready
+# Node tools check the spec independently. Without npm the tests that want them are skipped.
+NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format generate check-generated vendor lock clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
+
+demo: $(READY) ## Mint, change and delete a token: on a fake space, or on a real one if SIGNALWIRE_* are set
+	@$(BIN)/python examples/demo.py
+
+test: $(READY) $(NODE) ## Run the tests; every line and branch of wrapper/ must be covered
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate the spec
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --verifytypes signalwire_tokens --ignoreexternal
+	$(BIN)/lint-imports
+	$(BIN)/openapi-spec-validator generated/openapi.yaml
+	$(if $(NODE),tests/node/node_modules/.bin/redocly lint --config tests/node/redocly.yaml generated/openapi.yaml)
+
+format: $(READY) ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(READY) ## Regenerate generated/ from openapi.yaml, the overlay and the generator's settings
+	$(BIN)/python scripts/apply_overlay.py openapi.yaml openapi-overlay.yaml generated/openapi.yaml
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/openapi-python-client generate --path generated/openapi.yaml \
+		--config generator-config.yaml --meta none --output-path generated/signalwire_rest --overwrite --fail-on-warning
+	touch generated/signalwire_rest/py.typed
+
+check-generated: generate ## Fail, with the diff, if regenerating changes anything that is committed
+	@export GIT_INDEX_FILE="$$(git rev-parse --git-path check-generated)" && git read-tree HEAD && \
+		git add --all generated && git --no-pager diff --cached --exit-code HEAD -- generated
+
+vendor: $(READY) ## Take openapi.yaml from the docs page at PAGE, a path or an https URL
+	$(BIN)/python scripts/vendor_spec.py "$(PAGE)"
+
+lock: $(READY) ## Pin all development dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
+		--no-header --no-annotate --output-file constraints.txt pyproject.toml
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'
+	$(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes constraints.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(NODE): tests/node/package.json tests/node/package-lock.json
+	npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@

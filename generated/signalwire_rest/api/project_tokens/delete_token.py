@@ -1,0 +1,217 @@
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+
+from ... import errors
+from ...client import AuthenticatedClient, Client
+from ...models.types_status_codes_status_code_401 import TypesStatusCodesStatusCode401
+from ...models.types_status_codes_status_code_404 import TypesStatusCodesStatusCode404
+from ...models.types_status_codes_status_code_500 import TypesStatusCodesStatusCode500
+from ...types import Response
+
+
+def _get_kwargs(
+    token_id: UUID,
+) -> dict[str, Any]:
+
+    _kwargs: dict[str, Any] = {
+        "method": "delete",
+        "url": "/api/project/tokens/{token_id}".format(
+            token_id=quote(str(token_id), safe=""),
+        ),
+    }
+
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> (
+    Any
+    | TypesStatusCodesStatusCode401
+    | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode500
+    | None
+):
+    if response.status_code == 204:
+        response_204 = cast(Any, None)
+        return response_204
+
+    if response.status_code == 401:
+        response_401 = TypesStatusCodesStatusCode401.from_dict(response.json())
+
+        return response_401
+
+    if response.status_code == 404:
+        response_404 = TypesStatusCodesStatusCode404.from_dict(response.json())
+
+        return response_404
+
+    if response.status_code == 500:
+        response_500 = TypesStatusCodesStatusCode500.from_dict(response.json())
+
+        return response_500
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[
+    Any
+    | TypesStatusCodesStatusCode401
+    | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode500
+]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    token_id: UUID,
+    *,
+    client: AuthenticatedClient,
+) -> Response[
+    Any
+    | TypesStatusCodesStatusCode401
+    | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode500
+]:
+    """Delete API token
+
+     Delete an API token. Requests that use it are refused from then on. This cannot be undone. The token
+    used to authenticate needs the management permission.
+
+    Args:
+        token_id (UUID):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode500]
+    """
+
+    kwargs = _get_kwargs(
+        token_id=token_id,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    token_id: UUID,
+    *,
+    client: AuthenticatedClient,
+) -> (
+    Any
+    | TypesStatusCodesStatusCode401
+    | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode500
+    | None
+):
+    """Delete API token
+
+     Delete an API token. Requests that use it are refused from then on. This cannot be undone. The token
+    used to authenticate needs the management permission.
+
+    Args:
+        token_id (UUID):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode500
+    """
+
+    return sync_detailed(
+        token_id=token_id,
+        client=client,
+    ).parsed
+
+
+async def asyncio_detailed(
+    token_id: UUID,
+    *,
+    client: AuthenticatedClient,
+) -> Response[
+    Any
+    | TypesStatusCodesStatusCode401
+    | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode500
+]:
+    """Delete API token
+
+     Delete an API token. Requests that use it are refused from then on. This cannot be undone. The token
+    used to authenticate needs the management permission.
+
+    Args:
+        token_id (UUID):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[Any | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode500]
+    """
+
+    kwargs = _get_kwargs(
+        token_id=token_id,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    token_id: UUID,
+    *,
+    client: AuthenticatedClient,
+) -> (
+    Any
+    | TypesStatusCodesStatusCode401
+    | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode500
+    | None
+):
+    """Delete API token
+
+     Delete an API token. Requests that use it are refused from then on. This cannot be undone. The token
+    used to authenticate needs the management permission.
+
+    Args:
+        token_id (UUID):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Any | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode500
+    """
+
+    return (
+        await asyncio_detailed(
+            token_id=token_id,
+            client=client,
+        )
+    ).parsed
