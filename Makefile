@@ -33,6 +33,7 @@ format: $(READY) ## Format the code and mend what the linter can
 
 generate: $(READY) ## Regenerate generated/ from openapi.yaml, the overlay and the generator's settings
 	$(BIN)/python scripts/apply_overlay.py openapi.yaml openapi-overlay.yaml generated/openapi.yaml
+	@for path in generated/* generated/.[!.]*; do [ "$$path" = generated/openapi.yaml ] || rm -rf "$$path"; done
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/openapi-python-client generate --path generated/openapi.yaml \
 		--config generator-config.yaml --meta none --output-path generated/signalwire_rest --overwrite --fail-on-warning
 	touch generated/signalwire_rest/py.typed

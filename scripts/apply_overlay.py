@@ -33,20 +33,34 @@ def apply(spec: Any, overlay: Any) -> Any:
             raise OverlayError(f"{name}: {error}") from error
         if not nodes:
             raise OverlayError(f"{name}: matches nothing; upstream has changed, so adapt or drop the action")
+        if not action.get("remove") and "update" not in action:
+            raise OverlayError(f"{name}: neither removes nor updates")
+        # A path may match a node twice, and in any order.
+        values = {node.location: node.value for node in nodes}
         # From the back, so that removing one entry of a list does not move the others.
-        for node in reversed(nodes):
+        for location in sorted(values, key=list_indices, reverse=True):
             if action.get("remove"):
-                if not node.location:
-                    raise OverlayError(f"{name}: would remove the whole document")
-                parent = result
-                for key in node.location[:-1]:
-                    parent = parent[key]
-                del parent[node.location[-1]]
-            elif isinstance(node.value, list):
-                node.value.append(copy.deepcopy(action["update"]))
+                remove(result, location, name)
+            elif isinstance(values[location], list):
+                values[location].append(copy.deepcopy(action["update"]))
             else:
-                merge(node.value, action["update"], name)
+                merge(values[location], action["update"], name)
     return result
+
+
+def list_indices(location: tuple[Any, ...]) -> list[int]:
+    """Return a sort key that puts the entries of one list in order, and what is inside a node after it."""
+    return [key if isinstance(key, int) else 0 for key in location]
+
+
+def remove(document: Any, location: tuple[Any, ...], name: str) -> None:
+    """Remove what is at `location`."""
+    if not location:
+        raise OverlayError(f"{name}: would remove the whole document")
+    parent = document
+    for key in location[:-1]:
+        parent = parent[key]
+    del parent[location[-1]]
 
 
 def merge(target: Any, update: Any, name: str) -> None:
@@ -59,7 +73,9 @@ def merge(target: Any, update: Any, name: str) -> None:
         elif isinstance(target[key], dict) and isinstance(value, dict):
             merge(target[key], value, name)
         else:
-            raise OverlayError(f"{name}: the spec already has {key!r} there; drop the action, or remove the value first")
+            raise OverlayError(
+                f"{name}: the spec already has {key!r} there; drop the action, or remove the value first"
+            )
 
 
 def main(spec: str, overlay: str, output: str) -> None:

@@ -37,7 +37,7 @@ def extract(page: bytes) -> bytes:
         raise PageError(f"expected exactly one fenced yaml block with an OpenAPI description, found {len(blocks)}")
     try:
         document = YAML(typ="safe").load(blocks[0])
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise PageError(f"the OpenAPI block is not valid YAML: {error}") from error
     if not isinstance(document, dict) or not {"openapi", "info", "paths"} <= document.keys():
         raise PageError("the OpenAPI block lacks openapi, info or paths")
@@ -47,7 +47,7 @@ def extract(page: bytes) -> bytes:
 def main(page: str, output: str = "openapi.yaml") -> None:
     try:
         spec = extract(read_page(page))
-    except (PageError, OSError, httpx.HTTPError) as error:
+    except (PageError, OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         sys.exit(f"vendor_spec: {page}: {error}")
     Path(output).write_bytes(spec)
 

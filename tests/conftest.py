@@ -1,0 +1,88 @@
+"""The same cases for every client: each test gets `connect`, which yields a client whose calls are plain calls."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import httpx
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from signalwire_tokens import AsyncProjectTokens, ProjectTokens
+from signalwire_tokens.testing import FakeSpace
+
+
+class Plain:
+    """An AsyncProjectTokens whose methods are called without await, in an event loop of its own."""
+
+    def __init__(self, client: AsyncProjectTokens, portal: BlockingPortal) -> None:
+        self.client = client
+        self._portal = portal
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self.client, {"close": "aclose"}.get(name, name))
+        return lambda *args, **kwargs: self._portal.call(lambda: method(*args, **kwargs))
+
+    def __repr__(self) -> str:
+        return repr(self.client)
+
+
+class Flavour:
+    """One way to call the service: sync, or async on one of the event loops that httpx knows."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.http_class: type[httpx.Client | httpx.AsyncClient] = httpx.Client if name == "sync" else httpx.AsyncClient
+
+    @contextlib.contextmanager
+    def connect(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Open a client with these arguments."""
+        if self.name == "sync":
+            with ProjectTokens(*args, **kwargs) as tokens:
+                yield tokens
+        else:
+            with start_blocking_portal(self.name) as portal:
+                tokens = portal.call(lambda: AsyncProjectTokens(*args, **kwargs))
+                with portal.wrap_async_context_manager(tokens) as entered:
+                    yield Plain(entered, portal)
+
+    def on(self, space: FakeSpace, **kwargs: Any) -> AbstractContextManager[Any]:
+        """Open a client on a fake space in this process."""
+        return self.connect(
+            "example",
+            space.project_id,
+            space.api_token,
+            http_client=self.http_class(transport=space.transport),
+            **kwargs,
+        )
+
+    def answering(
+        self, respond: Callable[[httpx.Request], httpx.Response], **kwargs: Any
+    ) -> AbstractContextManager[Any]:
+        """Open a client that `respond` answers."""
+        http_client = self.http_class(transport=httpx.MockTransport(respond), **kwargs)
+        return self.connect("example", "project", "the-api-token", http_client=http_client)
+
+
+@pytest.fixture(params=["sync", "asyncio", "trio"])
+def flavour(request: pytest.FixtureRequest) -> Flavour:
+    return Flavour(request.param)
+
+
+@pytest.fixture
+def space() -> FakeSpace:
+    return FakeSpace()
+
+
+@pytest.fixture
+def tokens(flavour: Flavour, space: FakeSpace) -> Iterator[Any]:
+    with flavour.on(space) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a developer's own credentials out of the tests."""
+    for name in ("SIGNALWIRE_SPACE", "SIGNALWIRE_PROJECT_ID", "SIGNALWIRE_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,504 @@
+"""What becomes of an answer, whatever it is: the token, or an error that says truly whether one may live."""
+
+import gzip
+import json
+import pickle
+import socket
+import ssl
+import threading
+import traceback
+import zlib
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from uuid import UUID
+
+import httpx
+import pytest
+
+import signalwire_tokens
+from signalwire_tokens import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ErrorDetail,
+    InternalServerError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RotationError,
+    SecretStr,
+    SignalWireError,
+    UnprocessableEntityError,
+)
+
+ID = "0b1f1f9e-7c1d-4a70-9a3c-0f9f6e4c2d11"
+SECRET = "PTnot-to-be-seen"
+TOKEN = {"id": ID, "name": "ci", "permissions": ["calling", "fsa"], "token": SECRET}
+WHOLE = json.dumps(TOKEN)
+CALLS = {
+    "create": lambda tokens: tokens.create("ci", ["fax"]),
+    "update": lambda tokens: tokens.update(ID, name="ci"),
+    "delete": lambda tokens: tokens.delete(ID),
+}
+
+
+@pytest.fixture(params=CALLS)
+def operation(request) -> str:
+    return request.param
+
+
+def answered(flavour, operation, *args, **kwargs):
+    """Make one call, answered by httpx.Response(*args, **kwargs)."""
+    with flavour.answering(lambda _: httpx.Response(*args, **kwargs)) as tokens:
+        return CALLS[operation](tokens)
+
+
+def shown(error: BaseException) -> str:
+    """All that a log or an error reporter could make of an error, locals of the library's frames included."""
+    error.__traceback__ = error.__traceback__.tb_next.tb_next
+    report = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    return f"{error} {error!r} {vars(error)!r} {report}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (200, WHOLE, {}),
+        (201, WHOLE, {}),
+        (202, WHOLE, {"content-type": "text/html"}),
+        (200, json.dumps({**TOKEN, "created_at": "now", "extra": [1]}), {}),
+        (200, b"\xef\xbb\xbf" + WHOLE.encode(), {}),
+        (200, WHOLE.encode("utf-16"), {}),
+        (200, gzip.compress(WHOLE.encode()), {"content-encoding": "gzip"}),
+        (200, zlib.compress(WHOLE.encode()), {"content-encoding": "deflate"}),
+        (200, WHOLE, {"content-encoding": "nonsense"}),
+    ],
+)
+def test_a_whole_token_arrives_whatever_is_around_it(flavour, status, body, headers) -> None:
+    def respond(_request):
+        # As a stream, as from the wire: httpx would decode a body that is given whole.
+        return httpx.Response(status, headers=headers, stream=Wire(body if isinstance(body, bytes) else body.encode()))
+
+    with flavour.answering(respond) as tokens:
+        for call in (CALLS["create"], CALLS["update"]):
+            created = call(tokens)
+            assert created.id == UUID(ID)
+            assert created.name == "ci"
+            assert created.permissions == ("calling", "fsa")
+            assert created.token == SecretStr(SECRET)
+
+
+class Wire(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body in pieces of 64 KiB, as from the wire; then `failure`, if any."""
+
+    def __init__(self, content: bytes, failure: BaseException | None = None) -> None:
+        self._pieces = [content[start : start + 65536] for start in range(0, len(content), 65536)]
+        self.failure = failure
+        self.taken = 0
+
+    def __iter__(self):
+        for piece in self._pieces:
+            self.taken += len(piece)
+            yield piece
+        if self.failure:
+            raise self.failure
+
+    async def __aiter__(self):
+        for piece in self:
+            yield piece
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b'"x"', b"<html>oops</html>", b"\xff\xfe\x00", b"[" * 100_000, b"1" * 5000]
+    + [WHOLE[:length].encode() for length in (1, 20, 60, len(WHOLE) - 1)]
+    + [json.dumps({k: v for k, v in TOKEN.items() if k != key}).encode() for key in TOKEN]
+    + [
+        json.dumps({**TOKEN, key: value}).encode()
+        for key in TOKEN
+        for value in (None, 7, True, [], [7], {}, "", [None])
+        if (key, value) not in [("name", ""), ("permissions", [])]
+    ],
+)
+def test_a_success_without_a_whole_token_keeps_all_that_came(flavour, body) -> None:
+    with pytest.raises(InvalidResponseError, match="look in the dashboard") as caught:
+        answered(flavour, "create", 200, content=body, headers={"X-Request-ID": "req-7"})
+    error = caught.value
+    assert error.may_have_applied is True
+    assert error.operation == "create"
+    assert error.request_id == "req-7"
+    assert "'ci'" in str(error)
+    assert "[request id req-7]" in str(error)
+    assert error.body.get_secret_value().encode("utf-8", "surrogateescape") == body
+    assert error.token_id == (ID if f'"id": "{ID}"'.encode() in body else None)
+    assert error.token == (SecretStr(SECRET) if f'"token": "{SECRET}"'.encode() in body else None)
+    assert error.__cause__ is None
+    assert SECRET not in shown(error)
+
+
+def test_a_success_without_a_body_is_no_token(flavour) -> None:
+    with pytest.raises(InvalidResponseError, match="HTTP 204 without a whole token"):
+        answered(flavour, "create", 204)
+
+
+@pytest.mark.parametrize("failure", [httpx.ReadError("reset"), httpx.ReadTimeout("slow"), ValueError("a plug-in's")])
+class TestABodyThatBreaksOff:
+    def test_is_kept(self, flavour, failure) -> None:
+        with pytest.raises(InvalidResponseError, match="the answer broke off") as caught:
+            answered(flavour, "create", 200, stream=Wire(WHOLE[:-1].encode(), failure))
+        assert caught.value.body == SecretStr(WHOLE[:-1])
+        assert caught.value.token == SecretStr(SECRET)
+        assert type(caught.value.__cause__) is type(failure)
+        assert caught.value.__cause__.__traceback__ is None
+
+    def test_behind_a_whole_token_does_not_matter(self, flavour, failure) -> None:
+        assert answered(flavour, "create", 200, stream=Wire(WHOLE.encode(), failure)).token == SecretStr(SECRET)
+
+    def test_after_a_deletion_does_not_matter(self, flavour, failure) -> None:
+        assert answered(flavour, "delete", 200, stream=Wire(b"{", failure)) is None
+
+    def test_of_an_error_leaves_the_status(self, flavour, failure) -> None:
+        with pytest.raises(AuthenticationError) as caught:
+            answered(flavour, "create", 401, stream=Wire(b'{"error', failure))
+        assert type(caught.value.__cause__) is type(failure)
+
+
+def test_no_more_than_a_mebibyte_is_read(flavour) -> None:
+    body = Wire(b"x" * 10_000_000)
+    with pytest.raises(InvalidResponseError) as caught:
+        answered(flavour, "create", 200, stream=body)
+    assert len(caught.value.body) == body.taken == 1024 * 1024
+
+
+def test_a_compressed_bomb_is_disarmed(flavour) -> None:
+    bomb = gzip.compress(b"x" * 50_000_000)
+    with pytest.raises(InvalidResponseError) as caught:
+        answered(flavour, "create", 200, stream=Wire(bomb), headers={"content-encoding": "gzip"})
+    assert len(caught.value.body) <= 1024 * 1024
+
+
+def test_broken_compression_is_kept_as_it_came(flavour) -> None:
+    broken = b"\x1f\x8b" + bytes(range(256))
+    with pytest.raises(InvalidResponseError) as caught:
+        answered(flavour, "create", 200, stream=Wire(broken), headers={"content-encoding": "gzip"})
+    assert caught.value.body.get_secret_value().encode("utf-8", "surrogateescape") == broken
+
+
+def test_an_answer_that_a_hook_has_read_still_arrives(flavour) -> None:
+    def read(response) -> None:
+        response.read()
+
+    async def aread(response) -> None:
+        await response.aread()
+
+    hook = read if flavour.name == "sync" else aread
+    with flavour.answering(
+        lambda _: httpx.Response(200, stream=Wire(WHOLE.encode())), event_hooks={"response": [hook]}
+    ) as tokens:
+        assert CALLS["create"](tokens).token == SecretStr(SECRET)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (409, APIStatusError),
+        (418, APIStatusError),
+        (422, UnprocessableEntityError),
+        (429, RateLimitError),
+        (500, InternalServerError),
+        (502, InternalServerError),
+        (503, InternalServerError),
+        (504, InternalServerError),
+        (520, InternalServerError),
+        (599, InternalServerError),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"<html>oops</html>", b"[]", b'{"errors": {}}', b'{"errors": [7]}', b"{}"])
+def test_each_status_has_its_error_whatever_the_body(flavour, operation, status, kind, body) -> None:
+    with pytest.raises(SignalWireError) as caught:
+        answered(flavour, operation, status, content=body)
+    error = caught.value
+    assert type(error) is kind
+    assert error.status_code == status
+    assert error.operation == operation
+    assert error.errors == ()
+    assert error.request_id is None
+    assert error.retry_after is None
+    assert error.may_have_applied is (status >= 500)
+    assert f"{operation} of token " in str(error)
+    assert f"HTTP {status}" in str(error)
+    advice = {"create": "look in the dashboard", "update": "update again", "delete": "delete again"}[operation]
+    assert (advice in str(error)) is (status >= 500)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_raised_and_never_followed(flavour, operation, status) -> None:
+    requests = []
+
+    def respond(request):
+        requests.append(request)
+        return httpx.Response(status, headers={"Location": "https://elsewhere.example.com/"})
+
+    with flavour.answering(respond, follow_redirects=True) as tokens, pytest.raises(APIStatusError) as caught:
+        CALLS[operation](tokens)
+    assert len(requests) == 1
+    assert caught.value.status_code == status
+    assert caught.value.may_have_applied is True
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({"error": "Unauthorized"}, (ErrorDetail(message="Unauthorized"),)),
+        (
+            {
+                "errors": [
+                    {
+                        "type": "validation_error",
+                        "code": "invalid_parameter",
+                        "message": "Name must be present",
+                        "attribute": "name",
+                        "url": "https://signalwire.com/docs/apis/error-codes",
+                    },
+                    {"type": "t", "code": "c", "message": "m", "attribute": None, "url": "u"},
+                    "no object",
+                ]
+            },
+            (
+                ErrorDetail(
+                    "validation_error",
+                    "invalid_parameter",
+                    "Name must be present",
+                    "name",
+                    "https://signalwire.com/docs/apis/error-codes",
+                ),
+                ErrorDetail("t", "c", "m", None, "u"),
+            ),
+        ),
+        (
+            {"errors": [{"detail": "No.", "status": "422", "title": "Bad", "code": "c"}]},
+            (ErrorDetail(code="c", message="No."),),
+        ),
+        ({"errors": [{"title": "Bad", "code": []}]}, (ErrorDetail(message="Bad"),)),
+        ({"errors": [{"code": 21}]}, (ErrorDetail(code="21"),)),
+        (
+            {"code": 20003, "message": "No.", "more_info": "u", "status": 401},
+            (ErrorDetail(code="20003", message="No.", url="u"),),
+        ),
+    ],
+)
+def test_errors_are_read_from_every_known_shape(flavour, body, errors) -> None:
+    with pytest.raises(UnprocessableEntityError) as caught:
+        answered(flavour, "create", 422, json=body)
+    assert caught.value.errors == errors
+    for detail in errors:
+        assert (detail.message or detail.code) in str(caught.value)
+
+
+def test_the_attribute_at_fault_is_named(flavour) -> None:
+    with pytest.raises(UnprocessableEntityError, match="HTTP 422: name: must be present; too long"):
+        answered(
+            flavour,
+            "create",
+            422,
+            json={"errors": [{"message": "must be present", "attribute": "name"}, {"message": "too long"}]},
+        )
+
+
+@pytest.mark.parametrize("name", ["X-Request-ID", "x-signalwire-request-id", "Request-Id"])
+def test_the_request_id_is_told(flavour, name) -> None:
+    with pytest.raises(NotFoundError, match=r"\[request id req-7\]$") as caught:
+        answered(flavour, "delete", 404, headers={name: "req-7"})
+    assert caught.value.request_id == "req-7"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("1", 1),
+        ("3600", 3600),
+        ("soon", None),
+        ("-1", None),
+        ("1e3", None),
+        ("", None),
+        ("Fri, 01 Jan 2021 00:00:00 GMT", 0),
+        ("Fri, 01 Jan 2021 00:00:00 -0000", 0),
+        ("Fri, 99 Jan 2021 00:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds(flavour, value, seconds) -> None:
+    with pytest.raises(RateLimitError) as caught:
+        answered(flavour, "create", 429, headers={"Retry-After": value})
+    assert caught.value.retry_after == seconds
+
+
+def test_retry_after_as_a_date_to_come(flavour) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    with pytest.raises(RateLimitError) as caught:
+        answered(flavour, "create", 429, headers={"Retry-After": date})
+    assert 3500 < caught.value.retry_after <= 3600
+
+
+@contextmanager
+def scripted(answer: bytes, *, hold: bool = False):
+    """Serve one connection: read a request, send `answer`, then close, or hold until the end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        received = bytearray()
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                while b"\r\n\r\n" not in received or (b"POST" in received and not received.endswith(b"}")):
+                    received.extend(connection.recv(65536))
+                connection.sendall(answer)
+                if hold:
+                    done.wait(30)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}", received
+        finally:
+            done.set()
+            thread.join()
+
+
+class TestOnTheWire:
+    def test_nothing_was_sent_if_the_connection_is_refused(self, flavour, operation) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with flavour.connect(url, "project", "the-api-token") as tokens:
+            with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
+                CALLS[operation](tokens)
+            assert not isinstance(caught.value, APITimeoutError)
+            assert caught.value.may_have_applied is False
+            assert isinstance(caught.value.__cause__, httpx.ConnectError)
+            assert "the-api-token" not in shown(caught.value)
+
+    @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200", b"garbage\r\n\r\n"])
+    def test_a_call_may_have_applied_if_no_answer_came(self, flavour, operation, answer) -> None:
+        with scripted(answer) as (url, received), flavour.connect(url, "project", "the-api-token") as tokens:
+            with pytest.raises(APIConnectionError) as caught:
+                CALLS[operation](tokens)
+            assert b"/api/project/tokens" in received
+            assert caught.value.may_have_applied is True
+            assert caught.value.operation == operation
+            report = shown(caught.value)
+            assert "the-api-token" not in report
+            assert "Basic" not in report
+
+    def test_a_silent_server_times_out(self, flavour, operation) -> None:
+        with scripted(b"", hold=True) as (url, _), flavour.connect(url, "project", "t", timeout=0.2) as tokens:
+            with pytest.raises(APITimeoutError, match="no answer in time") as caught:
+                CALLS[operation](tokens)
+            assert caught.value.may_have_applied is True
+
+    def test_a_body_that_stops_coming_is_kept(self, flavour) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+        with (
+            scripted(head + WHOLE[:-1].encode(), hold=True) as (url, _),
+            flavour.connect(url, "project", "t", timeout=0.2) as tokens,
+            pytest.raises(InvalidResponseError) as caught,
+        ):
+            CALLS["create"](tokens)
+        assert caught.value.token == SecretStr(SECRET)
+
+    def test_a_whole_token_in_a_body_cut_short_arrives(self, flavour) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+        with scripted(head + WHOLE.encode()) as (url, _), flavour.connect(url, "project", "t") as tokens:
+            assert CALLS["create"](tokens).token == SecretStr(SECRET)
+
+    def test_compression_is_not_asked_for(self, flavour) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(WHOLE)}\r\n\r\n"
+        with scripted((head + WHOLE).encode()) as (url, received), flavour.connect(url, "project", "t") as tokens:
+            CALLS["create"](tokens)
+        assert b"\r\naccept-encoding: identity\r\n" in bytes(received).lower()
+
+
+def test_tls_trusts_only_known_authorities_and_sends_nothing_to_others(flavour) -> None:
+    trustme = pytest.importorskip("trustme")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    received = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            try:
+                with context.wrap_socket(connection, server_side=True) as stream:
+                    received.append(stream.recv(65536))
+            except OSError:
+                connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with flavour.connect(f"https://localhost:{server.getsockname()[1]}", "project", "t") as tokens:
+            with pytest.raises(APIConnectionError, match="CERTIFICATE_VERIFY_FAILED") as caught:
+                CALLS["create"](tokens)
+            assert caught.value.may_have_applied is False
+        thread.join()
+    assert received == []
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_leaves_at_once_and_shows_nothing(interruption) -> None:
+    def respond(_request):
+        raise interruption
+
+    for flavour_tokens in (signalwire_tokens.ProjectTokens,):
+        http_client = httpx.Client(transport=httpx.MockTransport(respond))
+        tokens = flavour_tokens("example", "project", "the-api-token", http_client=http_client)
+        with pytest.raises(interruption) as caught:
+            tokens.create("ci", ["fax"])
+        report = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+        assert "httpx/_client.py" not in report
+        assert "Basic" not in report
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SignalWireError("m", operation="create", may_have_applied=True),
+        ConfigurationError("m"),
+        APIConnectionError("m", operation="create"),
+        APITimeoutError("m", operation="delete", may_have_applied=True),
+        RateLimitError("m", status_code=429, errors=(ErrorDetail(code="c"),), request_id="r", retry_after=1.5),
+        InternalServerError("m", status_code=503, may_have_applied=True),
+        RotationError("m", new_token_id=UUID(ID), old_token_id=UUID(int=0)),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_pickle(error) -> None:
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert vars(copy) == vars(error)
+
+
+def test_an_invalid_response_pickles_without_its_secrets(flavour) -> None:
+    with pytest.raises(InvalidResponseError) as caught:
+        answered(flavour, "create", 200, content=WHOLE[:-1])
+    pickled = pickle.dumps(caught.value)
+    assert SECRET.encode() not in pickled
+    copy = pickle.loads(pickled)  # noqa: S301 - our own bytes
+    assert (copy.body, copy.token, copy.token_id) == (None, None, ID)
+    assert str(copy) == str(caught.value)
+
+
+def test_every_public_name_is_exported_and_documented() -> None:
+    for name in signalwire_tokens.__all__:
+        value = getattr(signalwire_tokens, name)
+        assert isinstance(value, str) or value.__doc__, name
+    public = {name for name, value in vars(signalwire_tokens).items() if isinstance(value, type)}
+    assert public <= set(signalwire_tokens.__all__)

@@ -1,0 +1,226 @@
+"""What the calls do against a space, and what they make of every answer. All cases run sync, on asyncio and on trio."""
+
+import logging
+from uuid import UUID, uuid4
+
+import pytest
+
+from signalwire_tokens import (
+    ApiToken,
+    AuthenticationError,
+    ConfigurationError,
+    NotFoundError,
+    Permission,
+    SecretStr,
+    UnlistedPermission,
+    UnprocessableEntityError,
+)
+
+
+def living(space) -> list[tuple]:
+    return [(token.id, token.name, tuple(token.permissions)) for token in space.tokens.values()]
+
+
+def test_a_created_token_is_whole_and_lives(tokens, space) -> None:
+    created = tokens.create("ci-deploy", [Permission.CALLING, "messaging"])
+    assert isinstance(created, ApiToken)
+    assert created.name == "ci-deploy"
+    assert created.permissions == (Permission.CALLING, Permission.MESSAGING)
+    assert all(isinstance(permission, Permission) for permission in created.permissions)
+    assert space.tokens[created.id].token == created.token
+    assert living(space) == [(created.id, "ci-deploy", ("calling", "messaging"))]
+
+
+def test_a_created_token_can_manage_if_it_may(flavour, tokens, space) -> None:
+    created = tokens.create("manager", ["management"])
+    with flavour.connect(
+        "example", space.project_id, created.token, http_client=flavour.http_class(transport=space.transport)
+    ) as manager:
+        assert manager.create("minted", ["fax"]).id in space.tokens
+
+
+def test_every_permission_of_the_spec_is_accepted(tokens) -> None:
+    assert tokens.create("all", Permission).permissions == tuple(Permission)
+
+
+def test_any_iterable_serves_and_repetitions_are_dropped(tokens) -> None:
+    created = tokens.create("once", (p for p in ["fax", Permission.FAX, "video"]))
+    assert created.permissions == (Permission.FAX, Permission.VIDEO)
+
+
+@pytest.mark.parametrize("kind", [UUID, str])
+def test_a_token_is_minted_for_a_subproject(tokens, space, kind) -> None:
+    subproject = space.add_subproject("tenant")
+    created = tokens.create("tenant-1", ["fax"], subproject_id=kind(str(subproject)))
+    assert space.tokens[created.id].project_id == str(subproject)
+
+
+def test_an_update_changes_what_it_names_and_nothing_else(tokens, space) -> None:
+    created = tokens.create("old", ["fax"])
+    assert tokens.update(created.id, name="new") == ApiToken(created.id, "new", (Permission.FAX,), created.token)
+    changed = tokens.update(str(created.id), permissions=["video", "chat"])
+    assert changed == ApiToken(created.id, "new", (Permission.VIDEO, Permission.CHAT), created.token)
+    assert living(space) == [(created.id, "new", ("video", "chat"))]
+
+
+def test_a_permission_the_enum_lacks_arrives_as_str_and_goes_back(tokens, space) -> None:
+    created = tokens.create("old", ["fax"])
+    space.tokens[created.id].permissions = ("fax", "fsa")
+    changed = tokens.update(created.id, name="new")
+    assert changed.permissions == (Permission.FAX, "fsa")
+    with pytest.raises(ValueError, match="UnlistedPermission"):
+        tokens.update(created.id, permissions=changed.permissions)
+    with pytest.raises(UnprocessableEntityError):
+        tokens.update(created.id, permissions=[UnlistedPermission("fsa")])
+    assert space.requests[-1].body == {"permissions": ["fsa"]}
+
+
+@pytest.mark.parametrize("kind", [UUID, str])
+def test_a_deleted_token_is_gone(tokens, space, kind) -> None:
+    created = tokens.create("old", ["fax"])
+    assert tokens.delete(kind(str(created.id))) is None
+    assert living(space) == []
+    with pytest.raises(NotFoundError):
+        tokens.delete(created.id)
+    with pytest.raises(NotFoundError, match=str(created.id)):
+        tokens.update(created.id, name="new")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda t: t.create("", ["fax"]), ValueError, "name is blank"),
+        (lambda t: t.create(" \t", ["fax"]), ValueError, "name is blank"),
+        (lambda t: t.create(None, ["fax"]), TypeError, "name must be a str, not NoneType"),
+        (lambda t: t.create("ci", "fax"), ValueError, r"a list, such as \['fax'\]"),
+        (lambda t: t.create("ci", Permission.FAX), ValueError, r"a list, such as \['fax'\]"),
+        (lambda t: t.create("ci", None), TypeError, "permissions must be a list"),
+        (lambda t: t.create("ci", [7]), TypeError, "permissions must be a list of Permission or str: int found"),
+        (lambda t: t.create("ci", []), ValueError, "permissions is empty.*calling, chat"),
+        (lambda t: t.create("ci", ["voice"]), ValueError, "'voice': did you mean 'calling'.*calling, chat"),
+        (lambda t: t.create("ci", ["Tasks"]), ValueError, "'Tasks': did you mean 'tasking'"),
+        (lambda t: t.create("ci", ["FAX"]), ValueError, "'FAX': did you mean 'fax'"),
+        (lambda t: t.create("ci", ["masaging"]), ValueError, "'masaging': did you mean 'messaging'"),
+        (lambda t: t.create("ci", ["qqq"]), ValueError, "'qqq': Valid are: calling"),
+        (lambda t: t.create("ci", ["fax"], subproject_id="x"), ValueError, "subproject_id is no UUID"),
+        (lambda t: t.create("ci", ["fax"], subproject_id=7), TypeError, "subproject_id must be a UUID or a str, not int"),
+        (lambda t: t.update(uuid4()), ValueError, "nothing to change"),
+        (lambda t: t.update(uuid4(), name=""), ValueError, "name is blank"),
+        (lambda t: t.update(uuid4(), permissions=[]), ValueError, "permissions is empty"),
+        (lambda t: t.update("x", name="new"), ValueError, "token_id is no UUID"),
+        (lambda t: t.delete("../projects"), ValueError, "token_id is no UUID"),
+        (lambda t: t.delete(None), TypeError, "token_id must be a UUID or a str, not NoneType"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_sent(tokens, space, call, error, says) -> None:
+    with pytest.raises(error, match=says):
+        call(tokens)
+    assert space.requests == []
+
+
+def test_a_secret_passed_for_an_id_is_not_repeated(tokens) -> None:
+    with pytest.raises(ValueError, match="is no UUID") as caught:
+        tokens.delete("PT-secret")
+    assert "PT-secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_wrong_credentials_name_both_causes(flavour, space) -> None:
+    http_client = flavour.http_class(transport=space.transport)
+    with (
+        flavour.connect("example", space.project_id, "wrong", http_client=http_client) as tokens,
+        pytest.raises(AuthenticationError, match=r"API token is wrong.*lacks the management permission") as caught,
+    ):
+        tokens.create("ci", ["fax"])
+    assert caught.value.status_code == 401
+    assert caught.value.may_have_applied is False
+    assert caught.value.operation == "create"
+
+
+def test_what_the_service_refuses_is_told_in_full(tokens, space) -> None:
+    stranger = uuid4()
+    with pytest.raises(UnprocessableEntityError) as caught:
+        tokens.create("ci", [UnlistedPermission("nonsense")], subproject_id=stranger)
+    assert {detail.code for detail in caught.value.errors} == {
+        "invalid_auth_token_permissions",
+        "invalid_subproject_id",
+    }
+    for detail in caught.value.errors:
+        assert detail.message in str(caught.value)
+    assert living(space) == []
+
+
+def test_calls_are_logged_without_secrets(tokens, space, caplog) -> None:
+    caplog.set_level(logging.DEBUG)
+    space.fail_next(500, headers={"X-Request-Id": "req-7"})
+    with pytest.raises(Exception, match="req-7"):
+        tokens.create("ci", ["fax"])
+    created = tokens.create("ci", ["fax", "video"])
+    tokens.update(created.id, name="new")
+    tokens.delete(created.id)
+    records = [r for r in caplog.records if r.name == "signalwire_tokens"]
+    lines = [r.getMessage() for r in records]
+    assert {r.levelno for r in records} == {logging.INFO}
+    assert lines[0] == f"create: token {created.id}, name 'ci', permissions fax,video, request id None"
+    assert lines[1] == f"update: token {created.id}, name 'new', permissions fax,video, request id None"
+    assert lines[2] == f"delete: token {created.id}, request id None"
+    for secret in (created.token, space.api_token):
+        assert secret.get_secret_value() not in caplog.text
+
+
+class TestLifecycle:
+    def test_use_after_close_says_so_and_sends_nothing(self, tokens, space) -> None:
+        tokens.close()
+        with pytest.raises(ConfigurationError, match="this client is closed; make a new one") as caught:
+            tokens.create("ci", ["fax"])
+        assert caught.value.operation == "create"
+        assert space.requests == []
+
+    def test_closing_twice_does_no_harm(self, tokens) -> None:
+        tokens.close()
+        tokens.close()
+
+    def test_a_client_of_the_users_is_never_closed(self, flavour, space) -> None:
+        http_client = flavour.http_class(transport=space.transport)
+        for _ in range(2):
+            with flavour.connect("example", space.project_id, space.api_token, http_client=http_client) as tokens:
+                tokens.create("ci", ["fax"])
+        assert not http_client.is_closed
+
+    def test_a_closed_client_of_the_users_is_told(self, flavour, space) -> None:
+        http_client = flavour.http_class(transport=space.transport)
+        with flavour.connect("example", space.project_id, space.api_token, http_client=http_client) as tokens:
+            tokens.create("ci", ["fax"])
+            if flavour.name == "sync":
+                http_client.close()
+            else:
+                tokens._portal.call(http_client.aclose)
+            with pytest.raises(ConfigurationError, match="closed"):
+                tokens.create("ci", ["fax"])
+
+    def test_settings_of_the_users_client_do_not_reach_the_wire(self, flavour, space) -> None:
+        http_client = flavour.http_class(
+            transport=space.transport,
+            auth=("other", "other"),
+            headers={"X-Mine": "1", "Authorization": "Bearer other"},
+            base_url="https://other.example.com",
+            follow_redirects=True,
+        )
+        with flavour.connect("example", space.project_id, space.api_token, http_client=http_client) as tokens:
+            tokens.create("ci", ["fax"])
+        assert "x-mine" not in {name.lower() for name in space.requests[-1].headers}
+
+    def test_over_real_http_connections_are_kept_and_closed(self, flavour, space) -> None:
+        with space.serve() as url, flavour.connect(url, space.project_id, space.api_token) as tokens:
+            created = [tokens.create(f"ci-{n}", ["fax"]) for n in range(3)]
+            assert [token.id for token in created] == list(space.tokens)
+            for token in created:
+                tokens.delete(token.id)
+        assert living(space) == []
+
+
+def test_a_loopback_space_is_never_reached_through_a_proxy(flavour, space, monkeypatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with space.serve() as url, flavour.connect(url, space.project_id, space.api_token) as tokens:
+        assert isinstance(tokens.create("ci", ["fax"]).token, SecretStr)

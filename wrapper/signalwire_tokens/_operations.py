@@ -1,0 +1,273 @@
+"""The calls of the service as pure values: what to send, and how to read the answer.
+
+Nothing else calls `signalwire_rest`, so a rename upstream ends here. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import attrs
+from signalwire_rest.api.project_tokens import create_token, delete_token, update_token
+from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
+from signalwire_rest.types import UNSET
+
+from .errors import ErrorDetail, InvalidResponseError, SignalWireError, error_class
+from .models import ApiToken, Permission, SecretStr, parse_permissions
+
+T = TypeVar("T")
+
+Reader = Callable[["Call[Any]", "Answer"], T | InvalidResponseError]
+
+MAX_BODY = 1024 * 1024
+REQUEST_ID_HEADERS = ("x-request-id", "x-signalwire-request-id", "request-id")
+CREDENTIALS_ADVICE = (
+    "the project ID or the API token is wrong, or the API token lacks the management permission; "
+    "check SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN against the dashboard"
+)
+ADVICE = {
+    401: CREDENTIALS_ADVICE,
+    403: CREDENTIALS_ADVICE,
+    404: "no such token in this project; check the ID and the space",
+    429: "too many requests; call again later",
+}
+UNKNOWN_OUTCOME = {
+    "create": "a token of this name may exist: look in the dashboard before trying again",
+    "update": "the change may have been made: update again to be sure",
+    "delete": "the token may be gone: delete again to be sure",
+}
+
+
+@attrs.frozen
+class Answer:
+    """What came back: `content` as it was on the wire, and `whole` unless the body broke off."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = attrs.field(repr=False)
+    whole: bool = True
+
+    @property
+    def request_id(self) -> str | None:
+        """The service's name for the request."""
+        return next((self.headers[name] for name in REQUEST_ID_HEADERS if self.headers.get(name)), None)
+
+    def body(self) -> bytes:
+        """Return the content, decompressed as far as it goes and as a token could need."""
+        if self.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}:
+            try:
+                # 32 lets zlib tell gzip from deflate; the cap disarms a bomb.
+                return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(self.content, MAX_BODY)
+            except zlib.error:
+                pass
+        return self.content
+
+
+@attrs.frozen
+class Call(Generic[T]):
+    """One call of the service.
+
+    Attributes:
+        operation: Its name in logs and errors.
+        subject: What it is about, for logs and errors: the name of a token to be, or the ID of one that is.
+        repeatable: Whether it may be sent again although it may have been carried out.
+        read: Turns a success into the result, or into the error to raise.
+    """
+
+    operation: str
+    subject: str
+    method: str
+    path: str
+    body: bytes
+    repeatable: bool
+    read: Reader[T]
+
+
+def create(name: str, permissions: Iterable[Permission | str], subproject_id: UUID | str | None) -> Call[ApiToken]:
+    """Describe the minting of a token; raise TypeError or ValueError for arguments that cannot be right."""
+    request = CreateTokenRequest(
+        name=_checked_name(name),
+        permissions=list(parse_permissions(permissions)),  # type: ignore[arg-type]
+        subproject_id=UNSET if subproject_id is None else _checked_id("subproject_id", subproject_id),
+    )
+    return _call("create", f"token {name!r}", create_token._get_kwargs(body=request), read_token)
+
+
+def update(token_id: UUID | str, name: str | None, permissions: Iterable[Permission | str] | None) -> Call[ApiToken]:
+    """Describe a change of a token; raise TypeError or ValueError for arguments that cannot be right."""
+    if name is None and permissions is None:
+        raise ValueError("nothing to change: give name, permissions or both")
+    request = UpdateTokenRequest(
+        name=UNSET if name is None else _checked_name(name),
+        permissions=UNSET if permissions is None else list(parse_permissions(permissions)),  # type: ignore[arg-type]
+    )
+    token = _checked_id("token_id", token_id)
+    return _call("update", f"token {token}", update_token._get_kwargs(token, body=request), read_token, repeatable=True)
+
+
+def delete(token_id: UUID | str) -> Call[None]:
+    """Describe the deletion of a token; raise TypeError or ValueError for an ID that cannot be right."""
+    token = _checked_id("token_id", token_id)
+    return _call(
+        "delete", f"token {token}", delete_token._get_kwargs(token), lambda _call, _answer: None, repeatable=True
+    )
+
+
+def _call(
+    operation: str,
+    subject: str,
+    kwargs: dict[str, Any],
+    read: Reader[T],
+    *,
+    repeatable: bool = False,
+) -> Call[T]:
+    body = json.dumps(kwargs["json"], separators=(",", ":")).encode() if "json" in kwargs else b""
+    return Call(operation, subject, kwargs["method"].upper(), kwargs["url"], body, repeatable, read)
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, not {type(name).__name__}")
+    if not name.strip():
+        raise ValueError("name is blank; the service refuses a token without a name")
+    return name
+
+
+def _checked_id(argument: str, value: UUID | str) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be a UUID or a str, not {type(value).__name__}")
+    try:
+        return UUID(value)
+    except ValueError:
+        # Not repeated: a secret is easily passed for an ID.
+        raise ValueError(f"{argument} is no UUID; expected one such as {UUID(int=0)}") from None
+
+
+def outcome(call: Call[T], answer: Answer) -> T | SignalWireError:
+    """Read an answer, its status first: return the result, or the error to raise."""
+    if 200 <= answer.status < 300:
+        return call.read(call, answer)
+    details = read_details(answer.body())
+    # A client error was refused; whatever else came, a redirect included, says nothing about the effect.
+    applied = not 400 <= answer.status < 500
+    said = "; ".join(f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
+    return error_class(answer.status)(
+        message(
+            call,
+            f"HTTP {answer.status}" + (f": {said}" if said else ""),
+            advice=ADVICE.get(answer.status, ""),
+            may_have_applied=applied,
+            request_id=answer.request_id,
+        ),
+        operation=call.operation,
+        may_have_applied=applied,
+        status_code=answer.status,
+        errors=details,
+        request_id=answer.request_id,
+        retry_after=read_retry_after(answer.headers.get("retry-after")),
+    )
+
+
+def message(
+    call: Call[T], problem: str, *, advice: str = "", may_have_applied: bool, request_id: str | None = None
+) -> str:
+    """Say what failed and what to do next."""
+    advice = "; ".join(filter(None, (UNKNOWN_OUTCOME[call.operation] if may_have_applied else "", advice)))
+    text = f"{call.operation} of {call.subject} failed: {problem}" + (f" ({advice})" if advice else "")
+    return f"{text} [request id {request_id}]" if request_id else text
+
+
+def read_token(call: Call[Any], answer: Answer) -> ApiToken | InvalidResponseError:
+    """Read a token out of a success, or return the error that keeps all that came."""
+    body = answer.body()
+    data = _parse(body)
+    fields: dict[str, Any] = data if isinstance(data, dict) else {}
+    try:
+        response = TokenResponse.from_dict(fields)
+        if (
+            isinstance(response.name, str)
+            and isinstance(response.token, str)
+            and response.token
+            and isinstance(fields["permissions"], list)
+            and all(isinstance(permission, str) for permission in response.permissions)
+        ):
+            return ApiToken(response.id, response.name, tuple(response.permissions), SecretStr(response.token))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    text = body.decode("utf-8", "surrogateescape")
+    token_id, token = (re.search(rf'"{key}"\s*:\s*"([^"\\]+)"', text) for key in ("id", "token"))
+    return InvalidResponseError(
+        message(
+            call,
+            f"HTTP {answer.status} without a whole token" + ("" if answer.whole else ", the answer broke off"),
+            advice="body, token_id and token of this error hold what came",
+            may_have_applied=True,
+            request_id=answer.request_id,
+        ),
+        operation=call.operation,
+        body=SecretStr(text),
+        token_id=token_id and token_id[1],
+        token=token and SecretStr(token[1]),
+        request_id=answer.request_id,
+    )
+
+
+def _read_nothing(_call: Call[Any], _answer: Answer) -> None:
+    return None
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def read_details(body: bytes) -> tuple[ErrorDetail, ...]:
+    """Read the problems out of an error's body, in any of the shapes that the platform uses."""
+    data = _parse(body)
+    if not isinstance(data, dict):
+        return ()
+    if isinstance(data.get("errors"), list):
+        items = [item for item in data["errors"] if isinstance(item, dict)]
+    elif data.keys() & {"error", "message"}:
+        items = [data]
+    else:
+        items = []
+
+    def read(item: dict[str, Any], *keys: str) -> str | None:
+        found = (item[key] for key in keys if isinstance(item.get(key), (str, int)))
+        return next((str(value) for value in found), None)
+
+    return tuple(
+        ErrorDetail(
+            type=read(item, "type"),
+            code=read(item, "code"),
+            message=read(item, "message", "detail", "title", "error"),
+            attribute=read(item, "attribute"),
+            url=read(item, "url", "more_info"),
+        )
+        for item in items
+    )
+
+
+def read_retry_after(value: str | None) -> float | None:
+    """Read a Retry-After header, seconds or a date, as seconds from now; None if it is neither."""
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

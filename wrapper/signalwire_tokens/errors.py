@@ -1,0 +1,175 @@
+"""What the library raises. Every message is safe to log: no credential and no secret is in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from .models import SecretStr
+
+
+@attrs.frozen
+class ErrorDetail:
+    """One problem that the service reported. What it left out is None."""
+
+    type: str | None = None
+    code: str | None = None
+    message: str | None = None
+    attribute: str | None = None
+    url: str | None = None
+
+
+class SignalWireError(Exception):
+    """The base of all errors of this library.
+
+    Attributes:
+        operation: The call that failed (`create`, `update` or `delete`); None outside a call.
+        may_have_applied: True if the service may have carried the call out all the same. After a `create`, look in
+            the dashboard for a token of that name, since no call lists tokens.
+    """
+
+    def __init__(self, message: str, *, operation: str | None = None, may_have_applied: bool = False) -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.may_have_applied = may_have_applied
+
+
+class ConfigurationError(SignalWireError, ValueError):
+    """The client cannot work as it was set up. Nothing was sent."""
+
+
+class APIConnectionError(SignalWireError):
+    """No whole answer came: the network failed, or the peer did not speak HTTP."""
+
+
+class APITimeoutError(APIConnectionError):
+    """No answer came in time."""
+
+
+class APIStatusError(SignalWireError):
+    """The service answered with a status other than success.
+
+    Attributes:
+        status_code: The HTTP status.
+        errors: What the service reported, in its order; empty if the body had no known shape.
+        request_id: The service's name for the request, to quote to its support; None if it gave none.
+        retry_after: The seconds the service asks to wait; None if it did not ask.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        may_have_applied: bool = False,
+        status_code: int = 0,
+        errors: tuple[ErrorDetail, ...] = (),
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, operation=operation, may_have_applied=may_have_applied)
+        self.status_code = status_code
+        self.errors = errors
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class BadRequestError(APIStatusError):
+    """400: the service did not understand the request."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the credentials are wrong, or the token in use lacks the `management` permission."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the token in use lacks the `management` permission, or the credentials are wrong."""
+
+
+class NotFoundError(APIStatusError):
+    """404: there is no such token in this project."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: the service refused a value; `errors` says which."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests; `retry_after` says how long to wait."""
+
+
+class InternalServerError(APIStatusError):
+    """5xx: the service, or a proxy before it, failed. The call may have been carried out."""
+
+
+class InvalidResponseError(SignalWireError):
+    """The service reported success without a whole token. A token may live, so what came is kept here.
+
+    Attributes:
+        body: All that came, decoded as UTF-8; `body.get_secret_value().encode("utf-8", "surrogateescape")` gives
+            the bytes back. None after unpickling: secrets are not pickled.
+        token_id: The token's ID as far as it could be read, to delete it by; None otherwise.
+        token: The secret as far as it could be read; None otherwise, and after unpickling.
+        request_id: The service's name for the request; None if it gave none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        may_have_applied: bool = True,
+        body: SecretStr | None = None,
+        token_id: str | None = None,
+        token: SecretStr | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, operation=operation, may_have_applied=may_have_applied)
+        self.body = body
+        self.token_id = token_id
+        self.token = token
+        self.request_id = request_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args, {**vars(self), "body": None, "token": None}
+
+
+class RotationError(SignalWireError):
+    """The new token is stored, but the old one could not be deleted: both live.
+
+    Attributes:
+        new_token_id: The ID of the token that `store` has.
+        old_token_id: The ID of the token to delete by hand.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        may_have_applied: bool = True,
+        new_token_id: UUID | None = None,
+        old_token_id: UUID | None = None,
+    ) -> None:
+        super().__init__(message, operation=operation, may_have_applied=may_have_applied)
+        self.new_token_id = new_token_id
+        self.old_token_id = old_token_id
+
+
+STATUS_ERRORS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+def error_class(status: int) -> type[APIStatusError]:
+    """Return the class for an HTTP status that is no success."""
+    return InternalServerError if status >= 500 else STATUS_ERRORS.get(status, APIStatusError)
