@@ -103,7 +103,11 @@ def test_a_deleted_token_is_gone(tokens, space, kind) -> None:
         (lambda t: t.create("ci", ["masaging"]), ValueError, "'masaging': did you mean 'messaging'"),
         (lambda t: t.create("ci", ["qqq"]), ValueError, "'qqq': Valid are: calling"),
         (lambda t: t.create("ci", ["fax"], subproject_id="x"), ValueError, "subproject_id is no UUID"),
-        (lambda t: t.create("ci", ["fax"], subproject_id=7), TypeError, "subproject_id must be a UUID or a str, not int"),
+        (
+            lambda t: t.create("ci", ["fax"], subproject_id=7),
+            TypeError,
+            "subproject_id must be a UUID or a str, not int",
+        ),
         (lambda t: t.update(uuid4()), ValueError, "nothing to change"),
         (lambda t: t.update(uuid4(), name=""), ValueError, "name is blank"),
         (lambda t: t.update(uuid4(), permissions=[]), ValueError, "permissions is empty"),

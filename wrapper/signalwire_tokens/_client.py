@@ -47,6 +47,12 @@ def _without_frames(failure: BaseException | None) -> None:
         _without_frames(failure.__context__)
 
 
+def _reason(failure: BaseException | None) -> str:
+    # Some transports say nothing themselves and leave it to the cause.
+    cause = failure and (failure.__cause__ or failure.__context__)
+    return _reason(cause) if cause and not str(failure) else f"{type(failure).__name__}: {failure}"
+
+
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A request body that notes when it is handed to the network: from then on the call may be carried out."""
 
@@ -122,7 +128,7 @@ class _Attempt(Generic[T]):
         return (APITimeoutError if timed_out else APIConnectionError)(
             _operations.message(
                 self._call,
-                f"{'no answer in time' if timed_out else 'no answer'}: {type(failure).__name__}: {failure}",
+                f"{'no answer in time' if timed_out else 'no answer'}: {_reason(failure)}",
                 advice="" if applied else "nothing was sent",
                 may_have_applied=applied,
             ),
@@ -133,6 +139,9 @@ class _Attempt(Generic[T]):
 
 class _Client(Generic[HttpClient]):
     """What both clients share: everything but I/O."""
+
+    # For the repr of a client whose arguments are refused.
+    _origin = _project_id = "?"
 
     def __init__(
         self,

@@ -1,0 +1,404 @@
+"""A SignalWire space for tests and demos, in this process or over real loopback HTTP.
+
+`python -m signalwire_tokens.testing` serves one until it is interrupted and prints the three `export` lines to use it
+from a shell.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hmac
+import json
+import re
+import secrets
+import signal
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import attrs
+import httpx
+
+from . import Permission, SecretStr
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Generator, Mapping
+
+__all__ = ["FakeRequest", "FakeSpace", "FakeToken"]
+
+_PATH = re.compile(r"/api/project/tokens(?:/(?P<id>[^/]+))?")
+_DOCS = "https://signalwire.com/docs/apis/error-codes"
+
+
+@attrs.define
+class FakeToken:
+    """A token that lives in a fake space. Set `permissions` to make the space answer with values of its own."""
+
+    id: UUID
+    name: str
+    permissions: tuple[str, ...]
+    token: SecretStr
+    project_id: str
+
+
+@attrs.frozen
+class FakeRequest:
+    """What came, its credentials masked, and the status it was answered with; None if it got no answer."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+    status: int | None
+
+
+@attrs.frozen
+class _Answer:
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class _Fault:
+    answer: _Answer | None
+    timeout: bool
+    applied: bool
+
+
+class FakeSpace:
+    """A space that mints, changes and deletes tokens as the documented service does, and keeps them in memory.
+
+    Attributes:
+        project_id: The project's ID.
+        api_token: A token of the project that has the `management` permission; it is not among `tokens`.
+        tokens: What lives, by ID, in the order it was minted.
+        requests: What came, in order.
+        transport: The space as a transport for any `httpx.Client` or `httpx.AsyncClient`.
+
+    Example:
+        >>> space = FakeSpace()
+        >>> with space.serve() as url, ProjectTokens(url, space.project_id, space.api_token) as tokens:
+        ...     tokens.create("ci", ["fax"]).id in space.tokens
+        True
+    """
+
+    def __init__(self) -> None:
+        self.project_id = str(uuid4())
+        self.api_token = _secret()
+        self.tokens: dict[UUID, FakeToken] = {}
+        self.requests: list[FakeRequest] = []
+        self.transport = httpx.MockTransport(self._respond)
+        self._subprojects: set[str] = set()
+        self._faults: list[_Fault] = []
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"FakeSpace(project_id={self.project_id!r}, tokens={len(self.tokens)})"
+
+    def add_subproject(self, name: str) -> UUID:
+        """Add a subproject of the project and return its ID. `name` is for the reader; the space does not use it."""
+        del name
+        subproject = uuid4()
+        self._subprojects.add(str(subproject))
+        return subproject
+
+    def fail_next(
+        self,
+        status: int | None = None,
+        *,
+        times: int = 1,
+        applied: bool = False,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        disconnect: bool = False,
+        timeout: bool = False,
+    ) -> None:
+        """Make the next requests fail, after those already scripted.
+
+        Args:
+            status: The status to answer with.
+            times: How many requests fail. Default: 1.
+            applied: Whether the request is carried out before it fails. Default: it is not.
+            body: What to answer with: bytes or str as they are, anything else as JSON. Default: an error of the
+                documented shape.
+            headers: Headers to answer with.
+            disconnect: Close the connection instead of answering.
+            timeout: Never answer. In process, that is an immediate `httpx.ReadTimeout`.
+
+        Raises:
+            ValueError: Not exactly one of `status`, `disconnect` and `timeout` is given.
+
+        Example:
+            >>> space.fail_next(timeout=True, applied=True)  # the token is minted, and nobody hears of it
+        """
+        if [status is not None, disconnect, timeout].count(True) != 1:
+            raise ValueError("give exactly one of status, disconnect and timeout")
+        if status is None:
+            answer = None
+        elif body is None:
+            answer = _problem(status)
+        elif isinstance(body, (bytes, str)):
+            answer = _Answer(status, body if isinstance(body, bytes) else body.encode())
+        else:
+            answer = _json(status, body)
+        if answer:
+            answer.headers.update(headers or {})
+        self._faults.extend([_Fault(answer, timeout, applied)] * times)
+
+    @contextlib.contextmanager
+    def serve(self, port: int = 0) -> Generator[str]:
+        """Serve the space over HTTP on the loopback interface; yield its base URL.
+
+        Args:
+            port: The TCP port. Default: a free one.
+        """
+        with _Server(("127.0.0.1", port), self) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{server.server_port}"
+            finally:
+                server.stopping.set()
+                server.shutdown()
+                thread.join()
+                server.hang_up()
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        answer = self._receive(request.method, request.url.path, dict(request.headers), request.content)
+        if isinstance(answer, _Answer):
+            return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+        if answer.timeout:
+            raise httpx.ReadTimeout("The fake space does not answer.", request=request)
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
+
+    def _receive(self, method: str, path: str, headers: dict[str, str], content: bytes) -> _Answer | _Fault:
+        """Carry a request out and return the answer, or the fault that keeps it back."""
+        headers = {name.lower(): value for name, value in headers.items()}
+        try:
+            body = json.loads(content) if content else None
+        except (ValueError, RecursionError):
+            body = None
+        with self._lock:
+            fault = self._faults.pop(0) if self._faults else None
+            answer = None
+            if fault is None or fault.applied:
+                answer = self._answer(method, path, headers.get("authorization", ""), body)
+            if fault is not None:
+                answer = fault.answer
+            if "authorization" in headers:
+                headers["authorization"] = headers["authorization"].partition(" ")[0] + " **********"
+            self.requests.append(FakeRequest(method, path, headers, body, answer.status if answer else None))
+        return answer or fault or _problem(500)
+
+    def _answer(  # noqa: PLR0911 - one return a refusal reads best
+        self, method: str, path: str, authorization: str, body: object
+    ) -> _Answer:
+        match = _PATH.fullmatch(path)
+        if match is None:
+            return _problem(404)
+        allowed = ("PATCH", "DELETE") if match["id"] else ("POST",)
+        if method not in allowed:
+            return attrs.evolve(
+                _problem(405), headers={"Content-Type": "application/json", "Allow": ", ".join(allowed)}
+            )
+        project = self._authenticate(authorization)
+        if project is None:
+            return _problem(401)
+        if method == "POST":
+            return self._create(project, body)
+        token = self._find(project, match["id"])
+        if token is None:
+            return _problem(404)
+        return self._update(token, body) if method == "PATCH" else self._delete(token)
+
+    def _authenticate(self, authorization: str) -> str | None:
+        """Return the project whose credentials these are, if they may manage it."""
+        scheme, _, encoded = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        managers = [(self.project_id, self.api_token)]
+        managers += [(t.project_id, t.token) for t in self.tokens.values() if Permission.MANAGEMENT in t.permissions]
+        for project, token in managers:
+            pair = f"{project}:{token.get_secret_value()}"
+            if hmac.compare_digest(pair.encode(), f"{user}:{password}".encode()):
+                return project
+        return None
+
+    def _projects(self, project: str) -> set[str]:
+        return {project} | (self._subprojects if project == self.project_id else set())
+
+    def _create(self, project: str, body: object) -> _Answer:
+        if not isinstance(body, dict):
+            return _invalid(("invalid_parameter", "Body must be a JSON object", None))
+        problems = [*_name_problems(body, required=True), *_permission_problems(body, required=True)]
+        owner = project
+        if "subproject_id" in body:
+            owner = str(_uuid(body["subproject_id"]))
+            if owner not in self._projects(project) - {project}:
+                problems.append(
+                    ("invalid_subproject_id", "Subproject must be a child of this project", "subproject_id")
+                )
+        if problems:
+            return _invalid(*problems)
+        token = FakeToken(uuid4(), body["name"], tuple(body["permissions"]), _secret(), owner)
+        self.tokens[token.id] = token
+        return _described(token)
+
+    def _delete(self, token: FakeToken) -> _Answer:
+        del self.tokens[token.id]
+        return _Answer(204)
+
+    def _update(self, token: FakeToken, body: object) -> _Answer:
+        if not isinstance(body, dict):
+            return _invalid(("invalid_parameter", "Body must be a JSON object", None))
+        problems = [*_name_problems(body, required=False), *_permission_problems(body, required=False)]
+        if problems:
+            return _invalid(*problems)
+        token.name = body.get("name", token.name)
+        token.permissions = tuple(body.get("permissions", token.permissions))
+        return _described(token)
+
+
+_Problem = tuple[str, str, str | None]
+
+
+def _name_problems(body: dict[str, Any], *, required: bool) -> list[_Problem]:
+    name = body.get("name", "" if required else "-")
+    if not isinstance(name, str):
+        return [("invalid_parameter", "Name must be a string", "name")]
+    if not name.strip():
+        return [("missing_required_parameter", "Name must be present", "name")]
+    return []
+
+
+def _permission_problems(body: dict[str, Any], *, required: bool) -> list[_Problem]:
+    permissions = body.get("permissions", [] if required else [*Permission][:1])
+    if permissions == []:
+        return [("missing_required_parameter", "Permissions must be present", "permissions")]
+    if not isinstance(permissions, list) or not all(p in [*Permission] for p in permissions):
+        message = f"Permissions must be a list of: {', '.join(Permission)}"
+        return [("invalid_auth_token_permissions", message, "permissions")]
+    return []
+
+
+def _secret() -> SecretStr:
+    return SecretStr("PT" + secrets.token_hex(24))
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _json(status: int, body: object) -> _Answer:
+    return _Answer(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+
+def _problem(status: int) -> _Answer:
+    phrase = HTTPStatus(status).phrase if status in {s.value for s in HTTPStatus} else "Unknown"
+    return _invalid(("invalid_parameter", phrase, None)) if status == 422 else _json(status, {"error": phrase})
+
+
+def _invalid(*problems: _Problem) -> _Answer:
+    keys = ("code", "message", "attribute")
+    errors = [
+        {"type": "validation_error", **dict(zip(keys, problem, strict=True)), "url": _DOCS} for problem in problems
+    ]
+    return _json(422, {"errors": errors})
+
+
+def _described(token: FakeToken) -> _Answer:
+    body = {"id": str(token.id), "name": token.name, "permissions": list(token.permissions)}
+    return _json(200, {**body, "token": token.token.get_secret_value()})
+
+
+class _Server(ThreadingHTTPServer):
+    # Waited for when serving ends, so that no thread outlives the space.
+    daemon_threads = False
+
+    def __init__(self, address: tuple[str, int], space: FakeSpace) -> None:
+        self.space = space
+        self.stopping = threading.Event()
+        self._open: set[socket.socket] = set()
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End the connections that clients keep alive, so that their threads end."""
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(2)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    # Head and body leave in one packet: written apart, they would wait for each other's acknowledgement.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def handle_any(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        answer = self.server.space._receive(  # noqa: SLF001 - the server is the space's own
+            self.command, self.path.partition("?")[0], dict(self.headers), self.rfile.read(length)
+        )
+        if not isinstance(answer, _Answer):
+            self.close_connection = True
+            if answer.timeout:
+                self.server.stopping.wait()
+            return
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def __getattr__(self, name: str) -> Any:
+        # Every method comes here, so that the space and not the server refuses those it lacks.
+        if name.startswith("do_"):
+            return self.handle_any
+        raise AttributeError(name)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Stay quiet."""
+
+
+def _main() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    space = FakeSpace()
+    with space.serve() as url:
+        print(
+            f"export SIGNALWIRE_SPACE={url}",
+            f"export SIGNALWIRE_PROJECT_ID={space.project_id}",
+            f"export SIGNALWIRE_API_TOKEN={space.api_token.get_secret_value()}",
+            sep="\n",
+            flush=True,
+        )
+        stop.wait()
+
+
+if __name__ == "__main__":
+    _main()
