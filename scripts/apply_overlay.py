@@ -41,10 +41,8 @@ def apply(spec: Any, overlay: Any) -> Any:
         for location in sorted(values, key=list_indices, reverse=True):
             if action.get("remove"):
                 remove(result, location, name)
-            elif isinstance(values[location], list):
-                values[location].append(copy.deepcopy(action["update"]))
             else:
-                merge(values[location], action["update"], name)
+                add(values[location], action["update"], name)
     return result
 
 
@@ -61,6 +59,16 @@ def remove(document: Any, location: tuple[Any, ...], name: str) -> None:
     for key in location[:-1]:
         parent = parent[key]
     del parent[location[-1]]
+
+
+def add(target: Any, update: Any, name: str) -> None:
+    """Append `update` to the list `target`, or merge it into the mapping `target`."""
+    if not isinstance(target, list):
+        merge(target, update, name)
+    elif update in target:
+        raise OverlayError(f"{name}: the spec already has this entry there; drop the action")
+    else:
+        target.append(copy.deepcopy(update))
 
 
 def merge(target: Any, update: Any, name: str) -> None:

@@ -190,8 +190,10 @@ def test_repr_and_vars_of_a_client_are_safe_to_log(flavour) -> None:
 
 @pytest.mark.parametrize(
     ("timeout", "error"),
-    [(0, ValueError), (-1, ValueError), (float("nan"), ValueError), (float("inf"), ValueError)]
-    + [("30", TypeError), (None, TypeError), (True, TypeError)],
+    [
+        *((number, ValueError) for number in (0, -1, float("nan"), float("inf"))),
+        *((other, TypeError) for other in ("30", None, True)),
+    ],
 )
 def test_a_timeout_is_a_positive_number_of_seconds(flavour, timeout, error) -> None:
     with pytest.raises(error, match="timeout must be"):

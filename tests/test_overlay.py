@@ -226,8 +226,8 @@ def test_the_command_fails_and_leaves_the_output_alone(tmp_path):
     output.write_bytes(b"the last good spec\n")
     command = run(GENERATED, ROOT / "openapi-overlay.yaml", output)
     assert command.returncode == 1
-    # The servers are replaced a second time; the header parameter is the first that cannot be removed again.
-    assert command.stderr.startswith(f"apply_overlay: {name(3, ACTIONS[2])}matches nothing")
+    # The published server is the first thing that cannot be removed again.
+    assert command.stderr.startswith(f"apply_overlay: {name(1, ACTIONS[0])}matches nothing")
     assert "Traceback" not in command.stderr
     assert output.read_bytes() == b"the last good spec\n"
 

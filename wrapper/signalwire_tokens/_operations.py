@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import attrs
+
 from signalwire_rest.api.project_tokens import create_token, delete_token, update_token
 from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
 from signalwire_rest.types import UNSET

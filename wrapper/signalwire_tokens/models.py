@@ -7,6 +7,7 @@ import hmac
 from typing import TYPE_CHECKING, NoReturn
 
 import attrs
+
 from signalwire_rest.models.permission import Permission
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import signal
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID, uuid4
 
 import attrs
@@ -196,9 +196,7 @@ class FakeSpace:
             self.requests.append(FakeRequest(method, path, headers, body, answer.status if answer else None))
         return answer or fault or _problem(500)
 
-    def _answer(  # noqa: PLR0911 - one return a refusal reads best
-        self, method: str, path: str, authorization: str, body: object
-    ) -> _Answer:
+    def _answer(self, method: str, path: str, authorization: str, body: object) -> _Answer:
         match = _PATH.fullmatch(path)
         if match is None:
             return _problem(404)
@@ -212,8 +210,8 @@ class FakeSpace:
             return _problem(401)
         if method == "POST":
             return self._create(project, body)
-        token = self._find(project, match["id"])
-        if token is None:
+        token = self.tokens.get(_uuid(match["id"]) or uuid4())
+        if token is None or token.project_id not in self._projects(project):
             return _problem(404)
         return self._update(token, body) if method == "PATCH" else self._delete(token)
 
@@ -350,21 +348,21 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
     protocol_version = "HTTP/1.1"
     # Head and body leave in one packet: written apart, they would wait for each other's acknowledgement.
     wbufsize = -1
     disable_nagle_algorithm = True
 
     def handle_any(self) -> None:
+        server = cast("_Server", self.server)
         length = int(self.headers.get("Content-Length") or 0)
-        answer = self.server.space._receive(  # noqa: SLF001 - the server is the space's own
+        answer = server.space._receive(  # noqa: SLF001 - the server is the space's own
             self.command, self.path.partition("?")[0], dict(self.headers), self.rfile.read(length)
         )
         if not isinstance(answer, _Answer):
             self.close_connection = True
             if answer.timeout:
-                self.server.stopping.wait()
+                server.stopping.wait()
             return
         self.send_response(answer.status)
         for name, value in answer.headers.items():
