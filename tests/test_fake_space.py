@@ -1,0 +1,309 @@
+"""FakeSpace as any HTTP client sees it, in process and over real HTTP. Every answer is held against the spec."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from openapi_core import OpenAPI
+from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
+from requests import PreparedRequest, Response
+
+from signalwire_tokens import Permission
+from signalwire_tokens.testing import FakeSpace
+
+SPEC = OpenAPI.from_path(Path(__file__).parent.parent / "generated" / "openapi.yaml")
+TOKENS = "/api/project/tokens"
+
+
+def conforms(response: httpx.Response) -> None:
+    """Raise if the spec does not allow this answer to this call."""
+    call = PreparedRequest()
+    call.prepare(response.request.method, f"https://example.signalwire.com{response.request.url.path}")
+    answer = Response()
+    answer.status_code, answer._content = response.status_code, response.content
+    answer.headers.update(response.headers)
+    SPEC.validate_response(RequestsOpenAPIRequest(call), RequestsOpenAPIResponse(answer))
+
+
+@pytest.fixture(params=["in process", "served"])
+def http(request, space):
+    if request.param == "served":
+        with space.serve() as url, httpx.Client(base_url=url, timeout=5) as client:
+            client.auth = (space.project_id, space.api_token.get_secret_value())
+            yield client
+    else:
+        with httpx.Client(base_url="https://example.signalwire.com", transport=space.transport) as client:
+            client.auth = (space.project_id, space.api_token.get_secret_value())
+            yield client
+
+
+def create(http, **body) -> dict:
+    response = http.post(TOKENS, json={"name": "ci", "permissions": ["fax"], **body})
+    assert response.status_code == 200
+    conforms(response)
+    return response.json()
+
+
+def problems(response) -> set[tuple]:
+    assert response.status_code == 422
+    conforms(response)
+    return {(error["code"], error["attribute"]) for error in response.json()["errors"]}
+
+
+def test_a_minted_token_looks_real_and_lives(http, space) -> None:
+    created = create(http)
+    assert created.keys() == {"id", "name", "permissions", "token"}
+    assert re.fullmatch(r"PT[0-9a-f]{48}", created["token"])
+    token = space.tokens[UUID(created["id"])]
+    assert (token.name, token.permissions, token.project_id) == ("ci", ("fax",), space.project_id)
+    assert token.token.get_secret_value() == created["token"]
+    assert created["token"] not in repr(space.tokens)
+    assert len({create(http)["token"] for _ in range(3)} | {created["token"]}) == 4
+
+
+def test_it_accepts_all_that_the_enum_has(http) -> None:
+    assert create(http, permissions=[*Permission])["permissions"] == [*Permission]
+
+
+def test_a_change_touches_what_it_names(http, space) -> None:
+    created = create(http)
+    path = f"{TOKENS}/{created['id']}"
+    for change in ({"name": "new"}, {"permissions": ["chat", "video"]}, {}):
+        created.update(change)
+        response = http.patch(path, json=change)
+        conforms(response)
+        assert response.json() == created
+    space.tokens[UUID(created["id"])].permissions = ("fsa",)
+    response = http.patch(path, json={})
+    conforms(response)
+    assert response.json()["permissions"] == ["fsa"]
+
+
+def test_a_deleted_token_is_gone(http, space) -> None:
+    path = f"{TOKENS}/{create(http)['id']}"
+    response = http.delete(path)
+    conforms(response)
+    assert (response.status_code, response.content) == (204, b"")
+    assert space.tokens == {}
+    for response in (http.delete(path), http.patch(path, json={"name": "new"})):
+        conforms(response)
+        assert (response.status_code, response.json()) == (404, {"error": "Not Found"})
+
+
+@pytest.mark.parametrize("name", ["x", str(uuid4()), "%00"])
+def test_an_unknown_token_is_not_found(http, name) -> None:
+    assert http.delete(f"{TOKENS}/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/api/project", TOKENS + "/", TOKENS + "/a/b", "/api/projects"])
+def test_an_unknown_path_is_not_found(http, path) -> None:
+    response = http.get(path)
+    assert (response.status_code, response.json()) == (404, {"error": "Not Found"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"), [("GET", TOKENS, "POST"), ("PUT", f"{TOKENS}/{uuid4()}", "PATCH, DELETE")]
+)
+def test_an_unknown_method_is_named(http, method, path, allow) -> None:
+    response = http.request(method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allow)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer x", "Basic", "Basic ???", "Basic /w==", "Basic eA==", "Basic eDp5", "basic Og=="],
+)
+def test_other_credentials_are_refused(http, space, authorization) -> None:
+    http.auth = None
+    headers = {} if authorization is None else {"Authorization": authorization}
+    response = http.post(TOKENS, json={"name": "ci", "permissions": ["fax"]}, headers=headers)
+    conforms(response)
+    assert (response.status_code, response.json()) == (401, {"error": "Unauthorized"})
+    assert space.tokens == {}
+
+
+def test_a_minted_token_manages_if_it_may_and_as_long_as_it_lives(http, space) -> None:
+    manager, other = create(http, permissions=["management"]), create(http)
+
+    def status(token, project=space.project_id) -> int:
+        return http.post(TOKENS, json={"name": "x", "permissions": ["fax"]}, auth=(project, token["token"])).status_code
+
+    assert status(manager) == 200
+    assert status(manager, str(uuid4())) == 401
+    assert status(other) == 401
+    http.delete(f"{TOKENS}/{manager['id']}")
+    assert status(manager) == 401
+
+
+def test_a_subproject_is_managed_by_its_project_and_not_the_other_way_round(http, space) -> None:
+    subproject, sibling = str(space.add_subproject("a")), str(space.add_subproject("b"))
+    child = create(http, subproject_id=subproject, permissions=["management"])
+    parent, other = create(http), create(http, subproject_id=sibling)
+    assert space.tokens[UUID(child["id"])].project_id == subproject
+    assert http.patch(f"{TOKENS}/{child['id']}", json={"name": "new"}).status_code == 200
+    http.auth = (subproject, child["token"])
+    assert space.tokens[UUID(create(http)["id"])].project_id == subproject
+    for foreign in (parent, other):
+        assert http.delete(f"{TOKENS}/{foreign['id']}").status_code == 404
+    response = http.post(TOKENS, json={"name": "x", "permissions": ["fax"], "subproject_id": sibling})
+    assert problems(response) == {("invalid_subproject_id", "subproject_id")}
+
+
+NAMELESS, WRONG_NAME = ("missing_required_parameter", "name"), ("invalid_parameter", "name")
+NO_PERMISSIONS = ("missing_required_parameter", "permissions")
+WRONG_PERMISSIONS = ("invalid_auth_token_permissions", "permissions")
+WRONG_SUBPROJECT = ("invalid_subproject_id", "subproject_id")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, {NAMELESS, NO_PERMISSIONS}),
+        ({"name": " ", "permissions": []}, {NAMELESS, NO_PERMISSIONS}),
+        ({"name": 7, "permissions": "fax"}, {WRONG_NAME, WRONG_PERMISSIONS}),
+        ({"name": None, "permissions": ["fax", "nonsense"]}, {WRONG_NAME, WRONG_PERMISSIONS}),
+        ({"name": "ci", "permissions": [["fax"]]}, {WRONG_PERMISSIONS}),
+        ({"name": "ci", "permissions": ["fax"], "subproject_id": "x"}, {WRONG_SUBPROJECT}),
+        ({"name": "ci", "permissions": ["fax"], "subproject_id": None}, {WRONG_SUBPROJECT}),
+        ({"permissions": ["x"], "subproject_id": str(uuid4())}, {NAMELESS, WRONG_PERMISSIONS, WRONG_SUBPROJECT}),
+        ([], {("invalid_parameter", None)}),
+        (None, {("invalid_parameter", None)}),
+    ],
+)
+def test_all_that_is_wrong_is_told_at_once(http, space, body, expected) -> None:
+    assert problems(http.post(TOKENS, json=body)) == expected
+    assert space.tokens == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_a_body_that_is_no_json_is_refused(http, content) -> None:
+    assert problems(http.post(TOKENS, content=content)) == {("invalid_parameter", None)}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"name": ""}, {NAMELESS}),
+        ({"name": None, "permissions": ["nonsense"]}, {WRONG_NAME, WRONG_PERMISSIONS}),
+        ({"permissions": []}, {NO_PERMISSIONS}),
+        (7, {("invalid_parameter", None)}),
+    ],
+)
+def test_a_bad_change_changes_nothing(http, space, body, expected) -> None:
+    created = create(http)
+    assert problems(http.patch(f"{TOKENS}/{created['id']}", json=body)) == expected
+    assert space.tokens[UUID(created["id"])].name == "ci"
+
+
+def test_requests_are_kept_with_their_secrets_masked(http, space) -> None:
+    created = create(http)
+    http.get("/nowhere", auth=None)
+    request = space.requests[0]
+    assert (request.method, request.path, request.status) == ("POST", TOKENS, 200)
+    assert request.body == {"name": "ci", "permissions": ["fax"]}
+    assert request.headers["authorization"] == "Basic **********"
+    assert space.requests[1].status == 404
+    assert created["token"] not in repr(space.requests)
+    assert space.api_token.get_secret_value() not in f"{space!r} {vars(space)!r}"
+
+
+class TestFaults:
+    def test_they_come_in_order_and_end(self, http, space) -> None:
+        space.fail_next(503, times=2)
+        space.fail_next(429, headers={"Retry-After": "7"})
+        responses = [http.post(TOKENS, json={"name": "ci", "permissions": ["fax"]}) for _ in range(4)]
+        assert [response.status_code for response in responses] == [503, 503, 429, 200]
+        assert responses[2].headers["retry-after"] == "7"
+        assert responses[0].json() == {"error": "Service Unavailable"}
+        assert len(space.tokens) == 1
+
+    @pytest.mark.parametrize(
+        ("body", "content"), [(b"\xff", b"\xff"), ("<html>", b"<html>"), ({"a": [1]}, b'{"a": [1]}'), ("", b"")]
+    )
+    def test_they_answer_as_told(self, http, space, body, content) -> None:
+        space.fail_next(520, body=body)
+        response = http.post(TOKENS)
+        assert (response.status_code, response.content) == (520, content)
+
+    def test_a_status_without_a_body_has_the_documented_shape(self, http, space) -> None:
+        space.fail_next(520)
+        assert http.post(TOKENS).json() == {"error": "Unknown"}
+        space.fail_next(422)
+        assert problems(http.post(TOKENS)) == {("invalid_parameter", None)}
+
+    @pytest.mark.parametrize("applied", [True, False])
+    @pytest.mark.parametrize(
+        ("fault", "error"), [({"disconnect": True}, httpx.RemoteProtocolError), ({"timeout": True}, httpx.ReadTimeout)]
+    )
+    def test_no_answer_comes(self, http, space, fault, error, applied) -> None:
+        space.fail_next(applied=applied, **fault)
+        http.timeout = 0.2
+        with pytest.raises(error):
+            http.post(TOKENS, json={"name": "ci", "permissions": ["fax"]})
+        assert len(space.tokens) == applied
+        assert space.requests[-1].status is None
+
+    def test_a_status_may_come_after_the_request_was_carried_out(self, http, space) -> None:
+        space.fail_next(500, applied=True)
+        assert http.post(TOKENS, json={"name": "ci", "permissions": ["fax"]}).status_code == 500
+        assert len(space.tokens) == 1
+
+    @pytest.mark.parametrize("fault", [{}, {"status": 500, "timeout": True}, {"disconnect": True, "timeout": True}])
+    def test_a_fault_is_one_thing(self, space, fault) -> None:
+        with pytest.raises(ValueError, match="exactly one"):
+            space.fail_next(**fault)
+
+
+def test_serving_ends_with_no_thread_and_no_port_left() -> None:
+    before = threading.active_count()
+    space = FakeSpace()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with httpx.Client() as kept, space.serve(port) as url:
+        assert url == f"http://127.0.0.1:{port}"
+        assert kept.get(url).status_code == 404
+        space.fail_next(timeout=True)
+        with pytest.raises(httpx.ReadTimeout):
+            kept.get(url, timeout=0.1)
+        assert kept.get(url).status_code == 404
+    assert threading.active_count() == before
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+
+
+def test_many_threads_mint_many_tokens(http, space) -> None:
+    threads = [threading.Thread(target=lambda: [create(http) for _ in range(10)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(space.tokens) == 40
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_shell_can_use_it(number) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "signalwire_tokens.testing"], stdout=subprocess.PIPE, text=True
+    ) as run:
+        lines = [run.stdout.readline() for _ in range(3)]
+        exports = dict(re.fullmatch(r"export (\w+)=(\S+)\n", line).groups() for line in lines)
+        code = (
+            "from signalwire_tokens import ProjectTokens\n"
+            "with ProjectTokens() as tokens: print(tokens.create('ci', ['fax']).token)"
+        )
+        used = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **exports}, check=True, capture_output=True, text=True
+        )
+        run.send_signal(number)
+        assert run.wait(10) == 0
+        assert run.stdout.read() == ""
+    assert used.stdout == "**********\n"

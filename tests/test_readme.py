@@ -1,0 +1,79 @@
+"""Every code block of the README runs."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from readme_blocks import blocks
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = blocks(README, "python")
+
+
+@pytest.fixture
+def environment(space):
+    with space.serve() as url:
+        yield {
+            **os.environ,
+            "SIGNALWIRE_SPACE": url,
+            "SIGNALWIRE_PROJECT_ID": space.project_id,
+            "SIGNALWIRE_API_TOKEN": space.api_token.get_secret_value(),
+        }
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_a_python_block_runs(space, environment, number) -> None:
+    run = subprocess.run([sys.executable, "-"], input=PYTHON[number], env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert number in {0, 1, 2} or not space.requests
+
+
+def test_the_quick_start_does_what_it_says(space, environment) -> None:
+    run = subprocess.run([sys.executable, "-"], input=PYTHON[0], env=environment, capture_output=True, text=True)
+    assert run.stdout.splitlines()[1] == "**********"
+    assert [(request.method, request.status) for request in space.requests] == [
+        ("POST", 200),
+        ("PATCH", 200),
+        ("DELETE", 204),
+    ]
+    assert len(PYTHON[0].strip().splitlines()) <= 10
+
+
+def test_each_shell_block_is_run_somewhere() -> None:
+    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"bash", "python"}
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for number, block in enumerate(blocks(README, "bash"), 1):
+        assert f"README.md bash {number}" in ci, block
+
+
+def test_the_demo_runs_and_shows_no_secret() -> None:
+    run = subprocess.run([sys.executable, ROOT / "examples" / "demo.py"], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["No", "created", "changed", "deleted", "refused"]
+    assert "calling, management, messaging" in lines[1]
+    assert lines[1].endswith("secret **********")
+    assert "HTTP 401" in lines[4]
+    assert not re.search(r"PT[0-9a-f]{48}", run.stdout)
+
+
+def test_the_demo_uses_a_real_space_if_one_is_named(space, environment) -> None:
+    demo = [sys.executable, ROOT / "examples" / "demo.py"]
+    run = subprocess.run(demo, env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.splitlines()[0].startswith("created")
+    assert [request.status for request in space.requests] == [200, 200, 204, 401]
+    assert space.tokens == {}
+
+
+def test_the_demo_leaves_nothing_behind_when_it_fails(space, environment) -> None:
+    demo = (ROOT / "examples" / "demo.py").read_text(encoding="utf-8").replace("itself.update", "itself.nonsense")
+    run = subprocess.run([sys.executable, "-"], input=demo, env=environment, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "nonsense" in run.stderr
+    assert space.tokens == {}
