@@ -3,6 +3,7 @@
 import gzip
 import json
 import pickle
+import re
 import socket
 import ssl
 import threading
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from uuid import UUID
 
+import anyio
 import httpx
 import pytest
 
@@ -453,8 +455,11 @@ def test_tls_trusts_only_known_authorities_and_sends_nothing_to_others(flavour) 
     assert received == []
 
 
+INTERRUPTED = r"create of token 'ci' failed: interrupted by \w+ \(a token of this name may exist: look in the dashboard"
+
+
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
-def test_an_interruption_leaves_at_once_and_shows_nothing(interruption) -> None:
+def test_an_interruption_leaves_at_once_and_names_what_may_live(interruption, caplog) -> None:
     def respond(_request):
         raise interruption
 
@@ -462,8 +467,33 @@ def test_an_interruption_leaves_at_once_and_shows_nothing(interruption) -> None:
     tokens = signalwire_tokens.ProjectTokens("example", "project", "the-api-token", http_client=http_client)
     with pytest.raises(interruption) as caught:
         tokens.create("ci", ["fax"])
-    frames = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
-    assert not [name for name in frames if "httpx" in name]
+    assert not [frame for frame in traceback.extract_tb(caught.value.__traceback__) if "httpx" in frame.filename]
+    assert re.match(INTERRUPTED, caplog.records[-1].getMessage())
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_cancelled_call_leaves_at_once_and_names_what_may_live(backend, sent, caplog) -> None:
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            if sent:
+                await request.aread()
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    scope = None
+
+    async def main() -> None:
+        nonlocal scope
+        with anyio.CancelScope() as scope:
+            http_client = httpx.AsyncClient(transport=Transport())
+            client = signalwire_tokens.AsyncProjectTokens("example", "project", "t", http_client=http_client)
+            await client.create("ci", ["fax"])
+        assert scope.cancelled_caught
+
+    anyio.run(main, backend=backend)
+    records = [record for record in caplog.records if record.name == "signalwire_tokens"]
+    assert [bool(re.match(INTERRUPTED, record.getMessage())) for record in records] == [True] * sent
 
 
 @pytest.mark.parametrize(

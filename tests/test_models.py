@@ -53,6 +53,7 @@ def test_a_secret_is_not_written_by_accident(write: object) -> None:
 def test_a_token_can_be_copied() -> None:
     token = ApiToken(uuid4(), "ci", (Permission.FAX,), SecretStr(SECRET))
     assert copy.deepcopy(token) == copy.copy(token) == token
+    assert copy.copy(token.token) is token.token
     assert attrs.evolve(token, name="other").token == token.token
 
 

@@ -122,6 +122,13 @@ class _Attempt(Generic[T]):
             logger.info("%s: %s, request id %s", self._call.operation, self._call.subject, answer.request_id)
         return result
 
+    def interrupt(self, interruption: BaseException) -> None:
+        """Say what may live on when a cancellation or an exit cuts the call off."""
+        _without_frames(interruption)
+        if self._body.handed_over:
+            problem = f"interrupted by {type(interruption).__name__}"
+            logger.warning(_operations.message(self._call, problem, may_have_applied=True))
+
     def _no_answer(self, failure: Exception | None) -> APIConnectionError:
         timed_out = isinstance(failure, (httpx.TimeoutException, TimeoutError))
         applied = self._body.handed_over
@@ -330,7 +337,7 @@ class ProjectTokens(_Client[httpx.Client]):
         except Exception as failure:  # noqa: BLE001 - transports and hooks raise what they like
             return failure
         except BaseException as interruption:
-            _without_frames(interruption)
+            attempt.interrupt(interruption)
             raise
         return None
 
@@ -338,20 +345,9 @@ class ProjectTokens(_Client[httpx.Client]):
 class AsyncProjectTokens(_Client[httpx.AsyncClient]):
     """Creates, changes and deletes the API tokens of a SignalWire project, with asyncio or trio.
 
-    Safe to share between the tasks of one event loop. Close it, or use it as an async context manager.
-
-    Args:
-        space: The space's name (`example`), its host (`example.signalwire.com`) or its `https://` URL; plain
-            `http://` for loopback hosts only. Default: the environment variable `SIGNALWIRE_SPACE`.
-        project_id: The project's ID. Default: `SIGNALWIRE_PROJECT_ID`.
-        api_token: An API token of the project with the `management` permission. Default: `SIGNALWIRE_API_TOKEN`.
-        timeout: The seconds that one call may take in all. Default: 30.
-        http_client: An `httpx.AsyncClient` to send with, for a proxy or a CA of your own; it is never closed here,
-            and its `auth`, default headers and redirect setting are not used. Default: one of its own.
-
-    Raises:
-        ConfigurationError: A value is missing, empty or malformed.
-        TypeError, ValueError: `timeout` or `http_client` is not of the right kind.
+    As `ProjectTokens`, awaited. Safe to share between the tasks of one event loop. Close it, or use it as an async
+    context manager. The arguments and errors are those of `ProjectTokens`, but that `timeout` is for one call in all,
+    and `http_client` an `httpx.AsyncClient`.
 
     Example:
         >>> async with AsyncProjectTokens("example", project_id, api_token) as tokens:
@@ -438,6 +434,6 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
         except Exception as failure:  # noqa: BLE001 - transports and hooks raise what they like
             return failure
         except BaseException as interruption:
-            _without_frames(interruption)
+            attempt.interrupt(interruption)
             raise
         return None

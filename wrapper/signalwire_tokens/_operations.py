@@ -222,10 +222,6 @@ def read_token(call: Call[Any], answer: Answer) -> ApiToken | InvalidResponseErr
     )
 
 
-def _read_nothing(_call: Call[Any], _answer: Answer) -> None:
-    return None
-
-
 def _parse(body: bytes) -> Any:
     try:
         return json.loads(body)

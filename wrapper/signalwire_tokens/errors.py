@@ -32,10 +32,12 @@ class SignalWireError(Exception):
             the dashboard for a token of that name, since no call lists tokens.
     """
 
-    def __init__(self, message: str, *, operation: str | None = None, may_have_applied: bool = False) -> None:
+    operation: str | None = None
+    may_have_applied: bool = False
+
+    def __init__(self, message: str, **fields: object) -> None:
         super().__init__(message)
-        self.operation = operation
-        self.may_have_applied = may_have_applied
+        vars(self).update(fields)
 
 
 class ConfigurationError(SignalWireError, ValueError):
@@ -60,22 +62,10 @@ class APIStatusError(SignalWireError):
         retry_after: The seconds the service asks to wait; None if it did not ask.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        operation: str | None = None,
-        may_have_applied: bool = False,
-        status_code: int = 0,
-        errors: tuple[ErrorDetail, ...] = (),
-        request_id: str | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(message, operation=operation, may_have_applied=may_have_applied)
-        self.status_code = status_code
-        self.errors = errors
-        self.request_id = request_id
-        self.retry_after = retry_after
+    status_code: int = 0
+    errors: tuple[ErrorDetail, ...] = ()
+    request_id: str | None = None
+    retry_after: float | None = None
 
 
 class BadRequestError(APIStatusError):
@@ -117,22 +107,11 @@ class InvalidResponseError(SignalWireError):
         request_id: The service's name for the request; None if it gave none.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        operation: str | None = None,
-        may_have_applied: bool = True,
-        body: SecretStr | None = None,
-        token_id: str | None = None,
-        token: SecretStr | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, operation=operation, may_have_applied=may_have_applied)
-        self.body = body
-        self.token_id = token_id
-        self.token = token
-        self.request_id = request_id
+    may_have_applied: bool = True
+    body: SecretStr | None = None
+    token_id: str | None = None
+    token: SecretStr | None = None
+    request_id: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**vars(self), "body": None, "token": None}
@@ -146,18 +125,9 @@ class RotationError(SignalWireError):
         old_token_id: The ID of the token to delete by hand.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        operation: str | None = None,
-        may_have_applied: bool = True,
-        new_token_id: UUID | None = None,
-        old_token_id: UUID | None = None,
-    ) -> None:
-        super().__init__(message, operation=operation, may_have_applied=may_have_applied)
-        self.new_token_id = new_token_id
-        self.old_token_id = old_token_id
+    may_have_applied: bool = True
+    new_token_id: UUID | None = None
+    old_token_id: UUID | None = None
 
 
 STATUS_ERRORS: dict[int, type[APIStatusError]] = {

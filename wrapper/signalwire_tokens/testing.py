@@ -89,11 +89,11 @@ class FakeSpace:
     """
 
     def __init__(self) -> None:
-        self.project_id = str(uuid4())
-        self.api_token = _secret()
+        self.project_id: str = str(uuid4())
+        self.api_token: SecretStr = _secret()
         self.tokens: dict[UUID, FakeToken] = {}
         self.requests: list[FakeRequest] = []
-        self.transport = httpx.MockTransport(self._respond)
+        self.transport: httpx.MockTransport = httpx.MockTransport(self._respond)
         self._subprojects: set[str] = set()
         self._faults: list[_Fault] = []
         self._lock = threading.Lock()
