@@ -6,8 +6,9 @@ them is set, against a fake space over real loopback HTTP.
 
 import contextlib
 import os
+import sys
 
-from signalwire_tokens import AuthenticationError, Permission, ProjectTokens
+from signalwire_tokens import AuthenticationError, Permission, ProjectTokens, SignalWireError
 from signalwire_tokens.testing import FakeSpace
 
 NAMES = ("SIGNALWIRE_SPACE", "SIGNALWIRE_PROJECT_ID", "SIGNALWIRE_API_TOKEN")
@@ -43,4 +44,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SignalWireError as error:
+        sys.exit(f"demo: {error}")

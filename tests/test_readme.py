@@ -77,3 +77,11 @@ def test_the_demo_leaves_nothing_behind_when_it_fails(space, environment) -> Non
     assert run.returncode == 1
     assert "nonsense" in run.stderr
     assert space.tokens == {}
+
+
+def test_the_demo_says_in_one_line_what_is_missing() -> None:
+    environment = {**os.environ, "SIGNALWIRE_SPACE": "example"}
+    demo = [sys.executable, ROOT / "examples" / "demo.py"]
+    run = subprocess.run(demo, env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert re.fullmatch(r"demo: project_id is missing: .* SIGNALWIRE_PROJECT_ID\n", run.stderr)

@@ -135,7 +135,7 @@ class _Attempt(Generic[T]):
         return (APITimeoutError if timed_out else APIConnectionError)(
             _operations.message(
                 self._call,
-                f"{'no answer in time' if timed_out else 'no answer'}: {_reason(failure)}",
+                f"no answer from {self.request.url.host}{' in time' if timed_out else ''}: {_reason(failure)}",
                 advice="" if applied else "nothing was sent",
                 may_have_applied=applied,
             ),
