@@ -1,7 +1,9 @@
 """What becomes of an answer, whatever it is: the token, or an error that says truly whether one may live."""
 
+import copy
 import gzip
 import json
+import logging
 import pickle
 import re
 import socket
@@ -226,7 +228,11 @@ def test_an_answer_that_a_hook_has_read_still_arrives(flavour) -> None:
         (599, InternalServerError),
     ],
 )
-@pytest.mark.parametrize("body", [b"", b"<html>oops</html>", b"[]", b'{"errors": {}}', b'{"errors": [7]}', b"{}"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>oops</html>", b"[]", b'{"errors": {}}', b'{"errors": [7]}', b"{}"]
+    + [b'{"errors": [{}]}', b'{"error": null}', b'{"error": {"x": 1}}'],
+)
 def test_each_status_has_its_error_whatever_the_body(flavour, operation, status, kind, body) -> None:
     with pytest.raises(SignalWireError) as caught:
         answered(flavour, operation, status, content=body)
@@ -308,6 +314,86 @@ def test_errors_are_read_from_every_known_shape(flavour, body, errors) -> None:
         assert (detail.message or detail.code) in str(caught.value)
 
 
+def test_what_the_service_says_is_cut_and_kept_on_one_line(flavour) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        answered(flavour, "create", 400, json={"error": "no\nINFO forged\x1b[2J" + "x" * 100_000})
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+    assert len(caught.value.errors[0].message) > 100_000
+
+
+def test_what_could_be_read_is_the_tokens_own(flavour) -> None:
+    other = {"project": {"id": str(UUID(int=7)), "token": "other"}, **TOKEN, "name": None, "token": "A/\u00e9"}
+    with pytest.raises(InvalidResponseError) as caught:
+        answered(flavour, "create", 200, content=json.dumps(other).encode("utf-16"))
+    assert (caught.value.token_id, caught.value.token) == (ID, SecretStr("A/\u00e9"))
+    copied = copy.deepcopy(copy.copy(caught.value))
+    assert (copied.body, copied.token) == (caught.value.body, caught.value.token)
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_hook_that_raises_for_status_leaves_the_status(flavour, status) -> None:
+    def check(response) -> None:
+        response.raise_for_status()
+
+    async def acheck(response) -> None:
+        response.raise_for_status()
+
+    hooks = {"response": [check if flavour.name == "sync" else acheck]}
+    with flavour.answering(lambda _: httpx.Response(status), event_hooks=hooks) as tokens:
+        with pytest.raises(APIStatusError) as caught:
+            CALLS["create"](tokens)
+        assert caught.value.status_code == status
+        assert caught.value.may_have_applied is (status == 503)
+        assert isinstance(caught.value.__cause__, httpx.HTTPStatusError)
+
+
+def test_a_log_handler_that_raises_does_not_cost_the_token(flavour, monkeypatch) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record) -> None:
+            raise RuntimeError
+
+    log = logging.getLogger("signalwire_tokens")
+    monkeypatch.setattr(log, "handlers", [Broken()])
+    log.setLevel(logging.INFO)
+    try:
+        assert answered(flavour, "create", 200, json=TOKEN).token == SecretStr(SECRET)
+    finally:
+        log.setLevel(logging.NOTSET)
+
+
+def ring() -> Exception:
+    error = httpx.ReadError("round and round")
+    error.__cause__ = httpx.ReadError()
+    error.__cause__.__cause__ = error
+    return error
+
+
+def group() -> Exception:
+    try:
+        raise ValueError("inner")  # noqa: TRY301
+    except ValueError as inner:
+        error = httpx.ConnectError("")
+        error.__cause__ = ExceptionGroup("several", [inner])
+        return error
+
+
+@pytest.mark.parametrize("failure", [ring, group])
+def test_any_chain_of_causes_is_told_and_stripped(flavour, failure) -> None:
+    error = failure()
+
+    def respond(_request):
+        raise error
+
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError, match="round|several"):
+        CALLS["create"](tokens)
+    inner = error.__cause__
+    assert [e.__traceback__ for e in (error, inner, *getattr(inner, "exceptions", ()))] == [None] * (
+        2 + len(getattr(inner, "exceptions", ()))
+    )
+    assert answered(flavour, "create", 200, stream=Wire(WHOLE.encode(), failure())).token == SecretStr(SECRET)
+
+
 def test_the_attribute_at_fault_is_named(flavour) -> None:
     with pytest.raises(UnprocessableEntityError, match="HTTP 422: name: must be present; too long"):
         answered(
@@ -338,6 +424,8 @@ def test_the_request_id_is_told(flavour, name) -> None:
         ("Fri, 01 Jan 2021 00:00:00 GMT", 0),
         ("Fri, 01 Jan 2021 00:00:00 -0000", 0),
         ("Fri, 99 Jan 2021 00:00:00 GMT", None),
+        ("Fri, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Fri, 01 Jan 2021 00:00:00 +999999999999999999", None),
     ],
 )
 def test_retry_after_is_read_as_seconds(flavour, value, seconds) -> None:
@@ -510,10 +598,10 @@ def test_a_cancelled_call_leaves_at_once_and_names_what_may_live(backend, sent, 
     ids=lambda error: type(error).__name__,
 )
 def test_errors_pickle(error) -> None:
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    assert type(copy) is type(error)
-    assert str(copy) == str(error)
-    assert vars(copy) == vars(error)
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
 
 
 def test_an_invalid_response_pickles_without_its_secrets(flavour) -> None:
@@ -521,9 +609,9 @@ def test_an_invalid_response_pickles_without_its_secrets(flavour) -> None:
         answered(flavour, "create", 200, content=WHOLE[:-1])
     pickled = pickle.dumps(caught.value)
     assert SECRET.encode() not in pickled
-    copy = pickle.loads(pickled)  # noqa: S301 - our own bytes
-    assert (copy.body, copy.token, copy.token_id) == (None, None, ID)
-    assert str(copy) == str(caught.value)
+    again = pickle.loads(pickled)  # noqa: S301 - our own bytes
+    assert (again.body, again.token, again.token_id) == (None, None, ID)
+    assert str(again) == str(caught.value)
 
 
 def test_every_public_name_is_exported_and_documented() -> None:

@@ -96,6 +96,8 @@ def test_a_space_names_its_origin(flavour, space, origin) -> None:
         "example.com/path",
         "a" * 64,
         "exämple",
+        "999.1.1.1",
+        "https://[:::]",
         "example\n",
         " ",
         "",
@@ -159,12 +161,14 @@ def test_a_project_id_with_a_colon_would_shift_into_the_token(flavour) -> None:
         sent(flavour, "example", "a:b", TOKEN)
 
 
+@pytest.mark.parametrize("space", ["https://user:hunter2@example.com", 7])
+@pytest.mark.parametrize("token", ["the-secret", b"the-secret", ""])
 @pytest.mark.parametrize("client", [ProjectTokens, AsyncProjectTokens])
-def test_no_traceback_shows_the_token_even_with_locals(client) -> None:
+def test_no_traceback_shows_the_token_even_with_locals(client, space, token) -> None:
     def fail() -> Exception:
         try:
-            client("https://user:hunter2@example.com", PROJECT, "the-secret")
-        except ConfigurationError as error:
+            client(space, PROJECT, token)
+        except (ConfigurationError, TypeError) as error:
             return error
         raise AssertionError
 
@@ -188,10 +192,31 @@ def test_repr_and_vars_of_a_client_are_safe_to_log(flavour) -> None:
     assert "Basic" not in shown
 
 
+def test_a_token_passed_for_the_project_id_is_not_shown(flavour) -> None:
+    with flavour.connect("example", "PT-secret", PROJECT) as tokens:
+        client = getattr(tokens, "client", tokens)
+        assert "PT-secret" not in f"{client!r} {vars(client)!r}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("ALL_PROXY", "socks5://127.0.0.1:9"), ("HTTPS_PROXY", "ftp://user:hunter2@127.0.0.1:9")],
+)
+def test_a_proxy_that_cannot_be_used_is_told_at_once(flavour, monkeypatch, variable, value) -> None:
+    monkeypatch.setenv(variable, value)
+    with (
+        pytest.raises(ConfigurationError, match="look at the proxy and SSL_CERT_FILE variables") as caught,
+        flavour.connect("example", PROJECT, TOKEN),
+    ):
+        pass
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is not None
+
+
 @pytest.mark.parametrize(
     ("timeout", "error"),
     [
-        *((number, ValueError) for number in (0, -1, float("nan"), float("inf"))),
+        *((number, ValueError) for number in (0, -1, 10**400, float("nan"), float("inf"))),
         *((other, TypeError) for other in ("30", None, True)),
     ],
 )

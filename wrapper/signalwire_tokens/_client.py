@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-import math
 import platform
+import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
@@ -39,18 +40,29 @@ def _tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def _chain(failure: BaseException | None) -> list[BaseException]:
+    """Return a failure and all that is behind it, each once: chains may form a ring, and groups hold several."""
+    found: list[BaseException] = []
+    pending = [failure]
+    while pending:
+        link = pending.pop()
+        if link is not None and not any(link is known for known in found):
+            found.append(link)
+            pending += [*getattr(link, "exceptions", ()), link.__context__, link.__cause__]
+    return found
+
+
 def _without_frames(failure: BaseException | None) -> None:
     # Error reporters print locals, and the frames of httpx and below hold the Authorization header.
-    if failure is not None:
-        failure.__traceback__ = None
-        _without_frames(failure.__cause__)
-        _without_frames(failure.__context__)
+    for link in _chain(failure):
+        link.__traceback__ = None
 
 
 def _reason(failure: BaseException | None) -> str:
     # Some transports say nothing themselves and leave it to the cause.
-    cause = failure and (failure.__cause__ or failure.__context__)
-    return _reason(cause) if cause and not str(failure) else f"{type(failure).__name__}: {failure}"
+    links = [] if isinstance(failure, TimeoutError) else _chain(failure)
+    reason = next((link for link in links if str(link)), failure)
+    return f"{type(reason).__name__}: {reason}"
 
 
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -102,6 +114,9 @@ class _Attempt(Generic[T]):
     def finish(self, failure: Exception | None) -> T | SignalWireError:
         """Return the result of the call, or the error to raise. `failure` is what ended the transfer early."""
         _without_frames(failure)
+        if isinstance(failure, httpx.HTTPStatusError):
+            # Raised by a hook of the user's own client: an answer came all the same.
+            self._response = failure.response
         if self._response is None:
             error = self._no_answer(failure)
             error.__cause__ = failure
@@ -112,14 +127,13 @@ class _Attempt(Generic[T]):
         result = _operations.outcome(self._call, answer)
         if isinstance(result, SignalWireError):
             result.__cause__ = failure
-        elif isinstance(result, ApiToken):
-            permissions = ",".join(result.permissions)
-            logger.info(
-                "%s: token %s, name %r, permissions %s, request id %s",
-                *(self._call.operation, result.id, result.name, permissions, answer.request_id),
-            )
-        else:
-            logger.info("%s: %s, request id %s", self._call.operation, self._call.subject, answer.request_id)
+            return result
+        about = self._call.subject
+        if isinstance(result, ApiToken):
+            about = f"token {result.id}, name {result.name!r}, permissions {','.join(result.permissions)}"
+        # A handler that raises must not cost the token.
+        with contextlib.suppress(Exception):
+            logger.info("%s: %s, request id %s", self._call.operation, about, answer.request_id)
         return result
 
     def interrupt(self, interruption: BaseException) -> None:
@@ -159,8 +173,8 @@ class _Client(Generic[HttpClient]):
     ) -> None:
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
             raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
-        if not 0 < timeout < math.inf:
-            raise ValueError(f"timeout must be a positive, finite number of seconds, not {timeout}")
+        if not 0 < timeout < threading.TIMEOUT_MAX:
+            raise ValueError("timeout must be a positive, finite number of seconds")
         if http_client is not None and not isinstance(http_client, http_class):
             given = f"{type(http_client).__module__}.{type(http_client).__qualname__}"
             raise TypeError(f"http_client must be an httpx.{http_class.__name__}, not {given}")
@@ -181,9 +195,20 @@ class _Client(Generic[HttpClient]):
         self._closed = False
         self._brought = http_client is not None
         # Plain HTTP goes to loopback only, where a proxy from the environment would read the credentials.
-        self._http: HttpClient = http_client or http_class(
-            verify=_tls_context(), trust_env=credentials.origin.startswith("https:")
-        )
+        self._http: HttpClient
+        if http_client is not None:
+            self._http = http_client
+            return
+        try:
+            self._http = http_class(verify=_tls_context(), trust_env=credentials.origin.startswith("https:"))
+        except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
+            _without_frames(failure)
+            problem = failure
+        else:
+            return
+        raise ConfigurationError(
+            f"the HTTP client cannot be set up, look at the proxy and SSL_CERT_FILE variables: {_reason(problem)}"
+        ) from problem
 
     def _attempt(self, call: Call[T]) -> _Attempt[T]:
         if self._closed or self._http.is_closed:

@@ -6,8 +6,10 @@ import base64
 import ipaddress
 import os
 import re
+from uuid import UUID
 
 import attrs
+import httpx
 
 from .errors import ConfigurationError
 from .models import SecretStr
@@ -32,14 +34,21 @@ Masked = SecretStr | None
 def masked(
     space: str | None, project_id: str | None, api_token: str | SecretStr | None
 ) -> tuple[Masked, Masked, Masked]:
-    """Mask what was given; raise TypeError for what is no string."""
+    """Mask what was given, whatever it is: `resolve` refuses what is no string."""
 
-    def mask(argument: str, value: str | SecretStr | None) -> Masked:
-        if value is not None and not isinstance(value, (str, SecretStr)):
-            raise TypeError(f"{argument} must be a str, not {type(value).__name__}")
-        return SecretStr(value) if isinstance(value, str) else value
+    def mask(value: object) -> Masked:
+        return value if value is None or isinstance(value, SecretStr) else _Given(value)
 
-    return mask("space", space), mask("project_id", project_id), mask("api_token", api_token)
+    return mask(space), mask(project_id), mask(api_token)
+
+
+class _Given(SecretStr):
+    """A value that may be of a wrong type, masked all the same."""
+
+    __slots__ = ()
+
+    def __init__(self, value: object) -> None:
+        self._value = value  # type: ignore[assignment]
 
 
 def resolve(space: Masked, project_id: Masked, api_token: Masked) -> Credentials:
@@ -55,7 +64,12 @@ def resolve(space: Masked, project_id: Masked, api_token: Masked) -> Credentials
     if ":" in user.get_secret_value():
         raise ConfigurationError("project_id (or SIGNALWIRE_PROJECT_ID) has a colon; expected the project's UUID")
     pair = f"{user.get_secret_value()}:{password.get_secret_value()}".encode()
-    return Credentials(origin, user.get_secret_value(), SecretStr(f"Basic {base64.b64encode(pair).decode()}"))
+    try:
+        shown = str(UUID(user.get_secret_value()))
+    except ValueError:
+        # People swap the project ID and the API token.
+        shown = str(user)
+    return Credentials(origin, shown, SecretStr(f"Basic {base64.b64encode(pair).decode()}"))
 
 
 def _value(argument: str, variable: str, given: Masked) -> SecretStr:
@@ -64,6 +78,8 @@ def _value(argument: str, variable: str, given: Masked) -> SecretStr:
         if variable not in os.environ:
             raise ConfigurationError(f"{argument} is missing: pass it, or set the environment variable {variable}")
         given = SecretStr(os.environ[variable])
+    if not isinstance(given.get_secret_value(), str):
+        raise TypeError(f"{argument} must be a str, not {type(given.get_secret_value()).__name__}")
     if not given:
         raise ConfigurationError(f"{source} is empty: give {argument} a value, or set {variable}")
     if not given.get_secret_value().isascii() or any(c <= " " or c == "\x7f" for c in given.get_secret_value()):
@@ -87,7 +103,10 @@ def _origin(given: SecretStr) -> str | ConfigurationError:
         )
     if url["scheme"] == "http" and not is_loopback(url["host"]):
         return ConfigurationError("space (or SIGNALWIRE_SPACE) must use https://; http:// is for loopback hosts only")
-    return url[0].rstrip("/")
+    try:
+        return str(httpx.URL(url[0].rstrip("/")))
+    except httpx.InvalidURL:
+        return ConfigurationError("space (or SIGNALWIRE_SPACE) names no valid host or address")
 
 
 def is_loopback(host: str) -> bool:

@@ -161,6 +161,8 @@ def outcome(call: Call[T], answer: Answer) -> T | SignalWireError:
     # A client error was refused; whatever else came, a redirect included, says nothing about the effect.
     applied = not 400 <= answer.status < 500
     said = "; ".join(f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
+    # Cut, and on one line: it goes into logs, and is whatever stood in between.
+    said = "".join(char if char.isprintable() else " " for char in said[:500])
     return error_class(answer.status)(
         message(
             call,
@@ -205,7 +207,7 @@ def read_token(call: Call[Any], answer: Answer) -> ApiToken | InvalidResponseErr
     except (AttributeError, KeyError, TypeError, ValueError):
         pass
     text = body.decode("utf-8", "surrogateescape")
-    token_id, token = (re.search(rf'"{key}"\s*:\s*"([^"\\]+)"', text) for key in ("id", "token"))
+    token_id, token = (_salvaged(key, fields, text if data is None else "") for key in ("id", "token"))
     return InvalidResponseError(
         message(
             call,
@@ -216,10 +218,16 @@ def read_token(call: Call[Any], answer: Answer) -> ApiToken | InvalidResponseErr
         ),
         operation=call.operation,
         body=SecretStr(text),
-        token_id=token_id and token_id[1],
-        token=token and SecretStr(token[1]),
+        token_id=token_id or None,
+        token=SecretStr(token) if token else None,
         request_id=answer.request_id,
     )
+
+
+def _salvaged(key: str, fields: dict[str, Any], text: str) -> str | None:
+    """Return a string of the answer: from its fields, or from the text of an answer that is no JSON."""
+    found = re.search(rf'"{key}"\s*:\s*"([^"\\]+)"', text)
+    return fields[key] if isinstance(fields.get(key), str) else found and found[1]
 
 
 def _parse(body: bytes) -> Any:
@@ -245,7 +253,7 @@ def read_details(body: bytes) -> tuple[ErrorDetail, ...]:
         found = (item[key] for key in keys if isinstance(item.get(key), (str, int)))
         return next((str(value) for value in found), None)
 
-    return tuple(
+    details = (
         ErrorDetail(
             type=read(item, "type"),
             code=read(item, "code"),
@@ -255,6 +263,7 @@ def read_details(body: bytes) -> tuple[ErrorDetail, ...]:
         )
         for item in items
     )
+    return tuple(detail for detail in details if detail.message or detail.code)
 
 
 def read_retry_after(value: str | None) -> float | None:
@@ -265,6 +274,6 @@ def read_retry_after(value: str | None) -> float | None:
         return float(value)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

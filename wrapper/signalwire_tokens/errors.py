@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
+    from typing import Self
     from uuid import UUID
 
     from .models import SecretStr
@@ -112,6 +113,13 @@ class InvalidResponseError(SignalWireError):
     token_id: str | None = None
     token: SecretStr | None = None
     request_id: str | None = None
+
+    # A copy in memory keeps the secrets that a pickle leaves behind.
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**vars(self), "body": None, "token": None}
