@@ -230,8 +230,14 @@ def test_an_answer_that_a_hook_has_read_still_arrives(flavour) -> None:
 )
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>oops</html>", b"[]", b'{"errors": {}}', b'{"errors": [7]}', b"{}"]
-    + [b'{"errors": [{}]}', b'{"error": null}', b'{"error": {"x": 1}}'],
+    [
+        b"",
+        b"<html>oops</html>",
+        b"[]",
+        b"{}",
+        *(b'{"errors": {}}', b'{"errors": [7]}', b'{"errors": [{}]}'),
+        *(b'{"error": null}', b'{"error": {"x": 1}}'),
+    ],
 )
 def test_each_status_has_its_error_whatever_the_body(flavour, operation, status, kind, body) -> None:
     with pytest.raises(SignalWireError) as caught:
@@ -351,7 +357,7 @@ def test_a_hook_that_raises_for_status_leaves_the_status(flavour, status) -> Non
 def test_a_log_handler_that_raises_does_not_cost_the_token(flavour, monkeypatch) -> None:
     class Broken(logging.Handler):
         def emit(self, record) -> None:
-            raise RuntimeError
+            raise RuntimeError(record)
 
     log = logging.getLogger("signalwire_tokens")
     monkeypatch.setattr(log, "handlers", [Broken()])
@@ -364,7 +370,7 @@ def test_a_log_handler_that_raises_does_not_cost_the_token(flavour, monkeypatch)
 
 def ring() -> Exception:
     error = httpx.ReadError("round and round")
-    error.__cause__ = httpx.ReadError()
+    error.__cause__ = httpx.ReadError("")
     error.__cause__.__cause__ = error
     return error
 
@@ -385,7 +391,7 @@ def test_any_chain_of_causes_is_told_and_stripped(flavour, failure) -> None:
     def respond(_request):
         raise error
 
-    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError, match="round|several"):
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError, match=r"round|several"):
         CALLS["create"](tokens)
     inner = error.__cause__
     assert [e.__traceback__ for e in (error, inner, *getattr(inner, "exceptions", ()))] == [None] * (
