@@ -16,6 +16,8 @@ def test_schemathesis_finds_nothing(space, tmp_path) -> None:
             **os.environ,
             "SIGNALWIRE_PROJECT_ID": space.project_id,
             "SIGNALWIRE_API_TOKEN": space.api_token.get_secret_value(),
+            "SCHEMATHESIS_HOOKS": str(TESTS / "schemathesis_hooks.py"),
+            "SIGNALWIRE_SUBPROJECT_ID": str(space.add_subproject("child")),
         }
         schemathesis = shutil.which("schemathesis", path=Path(sys.executable).parent)
         config = ["--config-file", TESTS / "schemathesis.toml"]
@@ -34,3 +36,5 @@ def test_schemathesis_finds_nothing(space, tmp_path) -> None:
         assert seen[call] > 5, seen
     for call in (("POST", 401), ("POST", 422), ("PATCH", 401), ("PATCH", 404), ("DELETE", 401), ("DELETE", 404)):
         assert seen[call] > 0, seen
+    minted = [request.body for request in space.requests if (request.method, request.status) == ("POST", 200)]
+    assert any("subproject_id" in body for body in minted)

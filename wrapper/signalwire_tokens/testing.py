@@ -7,13 +7,14 @@ from a shell.
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import hmac
 import json
+import queue
 import re
 import secrets
 import signal
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +28,7 @@ from . import Permission, SecretStr
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["FakeRequest", "FakeSpace", "FakeToken"]
 
@@ -61,7 +62,7 @@ class FakeRequest:
 class _Answer:
     status: int
     body: bytes = b""
-    headers: dict[str, str] = attrs.field(factory=dict)
+    headers: httpx.Headers = attrs.field(factory=httpx.Headers, converter=httpx.Headers)
 
 
 @attrs.frozen
@@ -105,7 +106,8 @@ class FakeSpace:
         """Add a subproject of the project and return its ID. `name` is for the reader; the space does not use it."""
         del name
         subproject = uuid4()
-        self._subprojects.add(str(subproject))
+        with self._lock:
+            self._subprojects.add(str(subproject))
         return subproject
 
     def fail_next(
@@ -127,9 +129,9 @@ class FakeSpace:
             applied: Whether the request is carried out before it fails. Default: it is not.
             body: What to answer with: bytes or str as they are, anything else as JSON. Default: an error of the
                 documented shape.
-            headers: Headers to answer with.
-            disconnect: Close the connection instead of answering.
-            timeout: Never answer. In process, that is an immediate `httpx.ReadTimeout`.
+            headers: Headers to answer with. Default: those that fit the body.
+            disconnect: Close the connection instead of answering. Default: it stays.
+            timeout: Never answer. In process, that is an immediate `httpx.ReadTimeout`. Default: answer.
 
         Raises:
             ValueError: Not exactly one of `status`, `disconnect` and `timeout` is given.
@@ -149,28 +151,28 @@ class FakeSpace:
             answer = _json(status, body)
         if answer:
             answer.headers.update(headers or {})
-        self._faults.extend([_Fault(answer, timeout, applied)] * times)
+        with self._lock:
+            self._faults.extend([_Fault(answer, timeout, applied)] * times)
 
-    @contextlib.contextmanager
-    def serve(self, port: int = 0) -> Generator[str]:
-        """Serve the space over HTTP on the loopback interface; yield its base URL.
+    def serve(self, port: int = 0) -> contextlib.AbstractContextManager[str]:
+        """Serve the space over HTTP on the loopback interface, in a context that yields its base URL.
 
         Args:
             port: The TCP port. Default: a free one.
+
+        Raises:
+            OSError: The port is taken.
+
+        Example:
+            >>> with FakeSpace().serve() as url:
+            ...     url
+            'http://127.0.0.1:49152'
         """
-        with _Server(("127.0.0.1", port), self) as server:
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{server.server_port}"
-            finally:
-                server.stopping.set()
-                server.shutdown()
-                thread.join()
-                server.hang_up()
+        return _Serving(self, port)
 
     def _respond(self, request: httpx.Request) -> httpx.Response:
-        answer = self._receive(request.method, request.url.path, dict(request.headers), request.content)
+        path = request.url.raw_path.decode().partition("?")[0]
+        answer = self._receive(request.method, path, dict(request.headers), request.content)
         if isinstance(answer, _Answer):
             return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
         if answer.timeout:
@@ -192,22 +194,23 @@ class FakeSpace:
             if fault is not None:
                 answer = fault.answer
             if "authorization" in headers:
-                headers["authorization"] = headers["authorization"].partition(" ")[0] + " **********"
+                basic = headers["authorization"].lower().startswith("basic ")
+                headers["authorization"] = "Basic **********" if basic else "**********"
             self.requests.append(FakeRequest(method, path, headers, body, answer.status if answer else None))
         return answer or fault or _problem(500)
 
     def _answer(self, method: str, path: str, authorization: str, body: object) -> _Answer:
+        project = self._authenticate(authorization)
+        if project is None:
+            return _problem(401)
         match = _PATH.fullmatch(path)
         if match is None:
             return _problem(404)
         allowed = ("PATCH", "DELETE") if match["id"] else ("POST",)
         if method not in allowed:
-            return attrs.evolve(
-                _problem(405), headers={"Content-Type": "application/json", "Allow": ", ".join(allowed)}
-            )
-        project = self._authenticate(authorization)
-        if project is None:
-            return _problem(401)
+            refused = _problem(405)
+            refused.headers["Allow"] = ", ".join(allowed)
+            return refused
         if method == "POST":
             return self._create(project, body)
         token = self.tokens.get(_uuid(match["id"]) or uuid4())
@@ -222,7 +225,7 @@ class FakeSpace:
             return None
         try:
             user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return None
         managers = [(self.project_id, self.api_token)]
         managers += [(t.project_id, t.token) for t in self.tokens.values() if Permission.MANAGEMENT in t.permissions]
@@ -301,7 +304,7 @@ def _uuid(value: object) -> UUID | None:
 
 
 def _json(status: int, body: object) -> _Answer:
-    return _Answer(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    return _Answer(status, json.dumps(body).encode(), httpx.Headers({"Content-Type": "application/json"}))
 
 
 def _problem(status: int) -> _Answer:
@@ -323,28 +326,50 @@ def _described(token: FakeToken) -> _Answer:
 
 
 class _Server(ThreadingHTTPServer):
-    # Waited for when serving ends, so that no thread outlives the space.
-    daemon_threads = False
+    # Many clients may connect at once; those that find the queue full wait a second or more.
+    request_queue_size = 256
 
     def __init__(self, address: tuple[str, int], space: FakeSpace) -> None:
         self.space = space
-        self.stopping = threading.Event()
-        self._open: set[socket.socket] = set()
+        self._connections: dict[socket.socket, threading.Thread] = {}
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
-        super().process_request(request, client_address)
+        # The base class lets a daemon thread outlive the server.
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
+        self._connections = {c: t for c, t in self._connections.items() if t.is_alive()} | {request: thread}
+        thread.start()
 
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client may leave whenever it likes.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def hang_up(self) -> None:
-        """End the connections that clients keep alive, so that their threads end."""
-        for connection in list(self._open):
+        """End the connections that clients keep alive, and wait for their threads."""
+        for connection, thread in self._connections.items():
             with contextlib.suppress(OSError):
                 connection.shutdown(2)
+            thread.join()
+
+
+# A class, as a generator is resumed when the interpreter exits, and would then wait for threads that are gone.
+class _Serving(contextlib.AbstractContextManager[str]):
+    def __init__(self, space: FakeSpace, port: int) -> None:
+        self._space = space
+        self._port = port
+
+    def __enter__(self) -> str:
+        self._server = _Server(("127.0.0.1", self._port), self._space)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server.hang_up()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -354,23 +379,47 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def handle_any(self) -> None:
-        server = cast("_Server", self.server)
-        length = int(self.headers.get("Content-Length") or 0)
-        answer = server.space._receive(  # noqa: SLF001 - the server is the space's own
-            self.command, self.path.partition("?")[0], dict(self.headers), self.rfile.read(length)
+        try:
+            content = self._content()
+        except ValueError:
+            self.send_error(400)
+            return
+        space = cast("_Server", self.server).space
+        answer = space._receive(  # noqa: SLF001 - the server is the space's own
+            self.command, self.path.partition("?")[0], dict(self.headers), content
         )
         if not isinstance(answer, _Answer):
             self.close_connection = True
-            if answer.timeout:
-                server.stopping.wait()
+            # Ends when the client or the server hangs up.
+            while answer.timeout and self.connection.recv(65536):
+                pass
             return
         self.send_response(answer.status)
-        for name, value in answer.headers.items():
+        bare = answer.status in {204, 304}
+        sized = httpx.Headers() if bare else httpx.Headers({"Content-Length": str(len(answer.body))})
+        for name, value in httpx.Headers({**sized, **answer.headers}).items():
             self.send_header(name, value)
-        if answer.status != 204:
-            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        # A body where HTTP has none would be taken for the next answer.
+        if not bare and self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    def _content(self) -> bytes:
+        """Read the request's body; raise ValueError if it is malformed or cut short."""
+        content = b""
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            while size := int(self.rfile.readline(), 16):
+                content += self._read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return content
+        return self._read(int(self.headers.get("Content-Length") or 0))
+
+    def _read(self, size: int) -> bytes:
+        content = self.rfile.read(max(size, 0))
+        if len(content) != size:
+            raise ValueError
+        return content
 
     def __getattr__(self, name: str) -> Any:
         # Every method comes here, so that the space and not the server refuses those it lacks.
@@ -383,9 +432,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _main() -> None:
-    stop = threading.Event()
+    # Unlike an Event's set(), put() may interrupt anything.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: stop.put(number))
     space = FakeSpace()
     with space.serve() as url:
         print(
@@ -395,7 +445,7 @@ def _main() -> None:
             sep="\n",
             flush=True,
         )
-        stop.wait()
+        stop.get()
 
 
 if __name__ == "__main__":
