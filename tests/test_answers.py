@@ -377,7 +377,7 @@ def ring() -> Exception:
 
 def group() -> Exception:
     try:
-        raise ValueError("inner")  # noqa: TRY301
+        raise ValueError("inner")  # noqa: TRY301 - for its frames
     except ValueError as inner:
         error = httpx.ConnectError("")
         error.__cause__ = ExceptionGroup("several", [inner])

@@ -149,7 +149,7 @@ class TestEachValue:
         with pytest.raises(ConfigurationError, match=rf"argument {name}.*{variable}"):
             sent(flavour, *args)
 
-    def test_wrong_type(self, flavour, name, variable, position) -> None:  # noqa: ARG002
+    def test_wrong_type(self, flavour, name, variable, position) -> None:  # noqa: ARG002 - of the class
         args = ["example", PROJECT, TOKEN]
         args[position] = 7
         with pytest.raises(TypeError, match=f"{name} must be a str, not int"):

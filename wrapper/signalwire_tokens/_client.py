@@ -141,7 +141,9 @@ class _Attempt(Generic[T]):
         _without_frames(interruption)
         if self._body.handed_over:
             problem = f"interrupted by {type(interruption).__name__}"
-            logger.warning(_operations.message(self._call, problem, may_have_applied=True))
+            # A handler that raises must not take the interruption's place.
+            with contextlib.suppress(Exception):
+                logger.warning(_operations.message(self._call, problem, may_have_applied=True))
 
     def _no_answer(self, failure: Exception | None) -> APIConnectionError:
         timed_out = isinstance(failure, (httpx.TimeoutException, TimeoutError))
@@ -194,12 +196,12 @@ class _Client(Generic[HttpClient]):
         )
         self._closed = False
         self._brought = http_client is not None
-        # Plain HTTP goes to loopback only, where a proxy from the environment would read the credentials.
         self._http: HttpClient
         if http_client is not None:
             self._http = http_client
             return
         try:
+            # Plain HTTP goes to loopback only, where a proxy from the environment would read the credentials.
             self._http = http_class(verify=_tls_context(), trust_env=credentials.origin.startswith("https:"))
         except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
             _without_frames(failure)

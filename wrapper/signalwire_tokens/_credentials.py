@@ -48,7 +48,7 @@ class _Given(SecretStr):
     __slots__ = ()
 
     def __init__(self, value: object) -> None:
-        self._value = value  # type: ignore[assignment]
+        self._value = value  # type: ignore[assignment] # resolve refuses it
 
 
 def resolve(space: Masked, project_id: Masked, api_token: Masked) -> Credentials:

@@ -93,6 +93,7 @@ class Call(Generic[T]):
 
 def create(name: str, permissions: Iterable[Permission | str], subproject_id: UUID | str | None) -> Call[ApiToken]:
     """Describe the minting of a token; raise TypeError or ValueError for arguments that cannot be right."""
+    # The ignored types, here and below: the model takes the enum alone, and an UnlistedPermission serves in its place.
     request = CreateTokenRequest(
         name=_checked_name(name),
         permissions=list(parse_permissions(permissions)),  # type: ignore[arg-type]
