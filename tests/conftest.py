@@ -37,7 +37,8 @@ class Flavour:
 
     @contextlib.contextmanager
     def connect(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """Open a client with these arguments."""
+        """Open a client with these arguments. Calls are sent once, unless `max_retries` says otherwise."""
+        kwargs = {"max_retries": 0, **kwargs}
         if self.name == "sync":
             with ProjectTokens(*args, **kwargs) as tokens:
                 yield tokens

@@ -1,30 +1,39 @@
-"""The two clients. They share all that is not I/O and differ only where they send."""
+"""The two clients. They share all that is not I/O and differ only where they send, wait and store."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
+import itertools
 import logging
+import os
 import platform
+import random
+import sys
 import threading
-from typing import TYPE_CHECKING, Generic, TypeVar
+import time
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 import httpx
 
-from . import _credentials, _operations
-from .errors import APIConnectionError, APITimeoutError, ConfigurationError, SignalWireError
+from . import _credentials, _operations, _retry, _transport
+from .errors import APIConnectionError, APITimeoutError, ConfigurationError, RotationError, SignalWireError
 from .models import ApiToken, SecretStr
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Iterable, Iterator
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Self, TypeAlias
     from uuid import UUID
 
     from ._operations import Call
     from .models import Permission
+
+    Permissions: TypeAlias = Iterable[Permission | str]
+    TokenId: TypeAlias = UUID | str
+    Store: TypeAlias = Callable[[ApiToken], object]
 
 __version__ = "0.1.0"
 
@@ -34,218 +43,93 @@ HttpClient = TypeVar("HttpClient", httpx.Client, httpx.AsyncClient)
 logger = logging.getLogger("signalwire_tokens")
 
 
-@functools.cache
-def _tls_context() -> ssl.SSLContext:
-    # One for the process: reading the CA certificates is most of what making a client costs.
-    return httpx.create_ssl_context()
+def _log(level: int, message: str, *args: object) -> None:
+    # A handler that raises must not cost a token, nor take the place of an interruption.
+    with contextlib.suppress(Exception):
+        logger.log(level, message, *args)
 
 
-def _chain(failure: BaseException | None) -> list[BaseException]:
-    """Return a failure and all that is behind it, each once: chains may form a ring, and groups hold several."""
-    found: list[BaseException] = []
-    pending = [failure]
-    while pending:
-        link = pending.pop()
-        if link is not None and not any(link is known for known in found):
-            found.append(link)
-            pending += [*getattr(link, "exceptions", ()), link.__context__, link.__cause__]
-    return found
-
-
-def _without_frames(failure: BaseException | None) -> None:
-    # Error reporters print locals, and the frames of httpx and below hold the Authorization header.
-    for link in _chain(failure):
-        link.__traceback__ = None
-
-
-def _reason(failure: BaseException | None) -> str:
-    # Some transports say nothing themselves and leave it to the cause.
-    links = [] if isinstance(failure, TimeoutError) else _chain(failure)
-    reason = next((link for link in links if str(link)), failure)
-    return f"{type(reason).__name__}: {reason}"
-
-
-class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A request body that notes when it is handed to the network: from then on the call may be carried out."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.handed_over = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        self.handed_over = True
-        yield self._content
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self.handed_over = True
-        yield self._content
-
-
-class _Attempt(Generic[T]):
+class _Attempt:
     """One sending of a call, and what came of it."""
 
-    def __init__(self, call: Call[T], origin: str, headers: httpx.Headers, timeout: float) -> None:
+    def __init__(self, call: Call[Any], origin: str, headers: httpx.Headers, timeout: float) -> None:
         self._call = call
-        self._body = _Body(call.body)
-        self._response: httpx.Response | None = None
         self._content = bytearray()
+        self.deadline = _transport.Deadline(timeout)
+        self.body = _transport.Body(call.body)
+        self.response: httpx.Response | None = None
         self.request = httpx.Request(
             call.method,
             origin + call.path,
             headers=headers,
-            stream=self._body,
+            stream=self.body,
             # A request built by hand carries no timeout of its own.
-            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout)},
+            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self.deadline)},
         )
         # Set even for no body: without it some transports announce a chunked one.
         self.request.headers["Content-Length"] = str(len(call.body))
         if call.body:
             self.request.headers["Content-Type"] = "application/json"
 
-    def begin(self, response: httpx.Response) -> None:
-        """Keep the status and the headers of the answer."""
-        self._response = response
-
     def feed(self, chunk: bytes) -> bool:
         """Keep a piece of the answer's body and tell whether more is wanted."""
         self._content += chunk
         return len(self._content) < _operations.MAX_BODY
 
-    def finish(self, failure: Exception | None) -> T | SignalWireError:
-        """Return the result of the call, or the error to raise. `failure` is what ended the transfer early."""
-        _without_frames(failure)
+    def failed(self, failure: Exception) -> Exception:
+        """Return what ended the transfer early, made harmless."""
         if isinstance(failure, httpx.HTTPStatusError):
             # Raised by a hook of the user's own client: an answer came all the same.
-            self._response = failure.response
-        if self._response is None:
-            error = self._no_answer(failure)
-            error.__cause__ = failure
-            return error
-        answer = _operations.Answer(
-            self._response.status_code, self._response.headers, bytes(self._content), whole=failure is None
-        )
-        result = _operations.outcome(self._call, answer)
+            self.response = failure.response
+        return _transport.harmless(failure, self.request.headers["Authorization"])
+
+    def outcome(self, failure: Exception | None, *, applied: bool) -> Any:
+        """Return the result of the call, or the error to raise. `applied`: an earlier attempt may have worked."""
+        if self.response is None:
+            assert failure is not None
+            late = isinstance(failure, (httpx.TimeoutException, TimeoutError))
+            sent = self.body.handed_over
+            result: Any = _operations.failed(
+                self._call,
+                APITimeoutError if late else APIConnectionError,
+                f"no answer from {self.request.url.host}{' in time' if late else ''}: {_transport.reason(failure)}",
+                advice="" if sent else "nothing was sent",
+                applied=sent or applied,
+            )
+        else:
+            whole = failure is None
+            answer = _operations.Answer(self.response.status_code, self.response.headers, bytes(self._content), whole)
+            result = _operations.outcome(self._call, answer, applied=applied)
         if isinstance(result, SignalWireError):
             result.__cause__ = failure
-            return result
-        about = self._call.subject
-        if isinstance(result, ApiToken):
-            about = f"token {result.id}, name {result.name!r}, permissions {','.join(result.permissions)}"
-        # A handler that raises must not cost the token.
-        with contextlib.suppress(Exception):
-            logger.info("%s: %s, request id %s", self._call.operation, about, answer.request_id)
         return result
 
-    def interrupt(self, interruption: BaseException) -> None:
-        """Say what may live on when a cancellation or an exit cuts the call off."""
-        _without_frames(interruption)
-        if self._body.handed_over:
-            problem = f"interrupted by {type(interruption).__name__}"
-            # A handler that raises must not take the interruption's place.
-            with contextlib.suppress(Exception):
-                logger.warning(_operations.message(self._call, problem, may_have_applied=True))
+    @property
+    def request_id(self) -> str | None:
+        return _operations.request_id(self.response.headers) if self.response else None
 
-    def _no_answer(self, failure: Exception | None) -> APIConnectionError:
-        timed_out = isinstance(failure, (httpx.TimeoutException, TimeoutError))
-        applied = self._body.handed_over
-        return (APITimeoutError if timed_out else APIConnectionError)(
-            _operations.message(
-                self._call,
-                f"no answer from {self.request.url.host}{' in time' if timed_out else ''}: {_reason(failure)}",
-                advice="" if applied else "nothing was sent",
-                may_have_applied=applied,
-            ),
-            operation=self._call.operation,
-            may_have_applied=applied,
-        )
+    def interrupted(self, interruption: BaseException) -> str:
+        """Say what may live on when a cancellation or an exit cuts the call off."""
+        came = None if self.response is None else self.outcome(None, applied=True)
+        known = getattr(came, "id", None) or getattr(came, "token_id", None)
+        problem, advice = f"interrupted by {type(interruption).__name__}", f"its ID is {known}" if known else ""
+        return str(_operations.failed(self._call, SignalWireError, problem, advice=advice, applied=True))
+
+
+async def _settled(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
 
 
 class _Client(Generic[HttpClient]):
-    """What both clients share: everything but I/O."""
+    """What both clients share, as coroutines: those of the sync client never wait."""
 
     # For the repr of a client whose arguments are refused.
     _origin = _project_id = "?"
-
-    def __init__(
-        self,
-        http_class: type[HttpClient],
-        credentials: _credentials.Credentials,
-        timeout: float,
-        http_client: HttpClient | None,
-    ) -> None:
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-            raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
-        if not 0 < timeout < threading.TIMEOUT_MAX:
-            raise ValueError("timeout must be a positive, finite number of seconds")
-        if http_client is not None and not isinstance(http_client, http_class):
-            given = f"{type(http_client).__module__}.{type(http_client).__qualname__}"
-            raise TypeError(f"http_client must be an httpx.{http_class.__name__}, not {given}")
-        self._origin = credentials.origin
-        self._project_id = credentials.project_id
-        self._timeout = float(timeout)
-        # As httpx.Headers, which mask the credentials in their repr.
-        self._headers = httpx.Headers(
-            {
-                "Host": httpx.URL(credentials.origin).netloc.decode(),
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "Authorization": credentials.authorization.get_secret_value(),
-                "User-Agent": f"signalwire-tokens/{__version__} python/{platform.python_version()} "
-                f"httpx/{httpx.__version__}",
-            }
-        )
-        self._closed = False
-        self._brought = http_client is not None
-        self._http: HttpClient
-        if http_client is not None:
-            self._http = http_client
-            return
-        try:
-            # Plain HTTP goes to loopback only, where a proxy from the environment would read the credentials.
-            self._http = http_class(verify=_tls_context(), trust_env=credentials.origin.startswith("https:"))
-        except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
-            _without_frames(failure)
-            problem = failure
-        else:
-            return
-        raise ConfigurationError(
-            f"the HTTP client cannot be set up, look at the proxy and SSL_CERT_FILE variables: {_reason(problem)}"
-        ) from problem
-
-    def _attempt(self, call: Call[T]) -> _Attempt[T]:
-        if self._closed or self._http.is_closed:
-            raise ConfigurationError(
-                f"{call.operation} failed: this client is closed; make a new one", operation=call.operation
-            )
-        return _Attempt(call, self._origin, self._headers, self._timeout)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(space={self._origin!r}, project_id={self._project_id!r})"
-
-
-class ProjectTokens(_Client[httpx.Client]):
-    """Creates, changes and deletes the API tokens of a SignalWire project.
-
-    Safe to share between threads. Close it, or use it as a context manager.
-
-    Args:
-        space: The space's name (`example`), its host (`example.signalwire.com`) or its `https://` URL; plain
-            `http://` for loopback hosts only. Default: the environment variable `SIGNALWIRE_SPACE`.
-        project_id: The project's ID. Default: `SIGNALWIRE_PROJECT_ID`.
-        api_token: An API token of the project with the `management` permission. Default: `SIGNALWIRE_API_TOKEN`.
-        timeout: The seconds that connecting, sending, and each wait for data may take. Default: 30.
-        http_client: An `httpx.Client` to send with, for a proxy or a CA of your own; it is never closed here, and
-            its `auth`, default headers and redirect setting are not used. Default: one of its own.
-
-    Raises:
-        ConfigurationError: A value is missing, empty or malformed.
-        TypeError, ValueError: `timeout` or `http_client` is not of the right kind.
-
-    Example:
-        >>> with ProjectTokens("example", project_id, api_token) as tokens:
-        ...     created = tokens.create("ci-deploy", [Permission.CALLING, "messaging"])
-        ...     vault.write("signalwire/ci", created.token.get_secret_value())
-    """
+    _random = staticmethod(random.random)
+    _sleep: Callable[[float], Any]
+    _shield: Callable[[], AbstractContextManager[Any]]
+    _http_class: type[Any]
+    _new_http: Callable[..., HttpClient]
 
     def __init__(
         self,
@@ -254,15 +138,181 @@ class ProjectTokens(_Client[httpx.Client]):
         api_token: str | SecretStr | None = None,
         *,
         timeout: float = 30.0,
-        http_client: httpx.Client | None = None,
+        max_retries: int = 2,
+        http_client: HttpClient | None = None,
     ) -> None:
         # Masked at once, in the very names, so that no traceback shows them.
         space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
-        super().__init__(httpx.Client, _credentials.resolve(*given), timeout, http_client)
+        credentials = _credentials.resolve(*given)
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+            raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
+        if not 0 < timeout < threading.TIMEOUT_MAX:
+            raise ValueError("timeout must be a positive, finite number of seconds")
+        if isinstance(max_retries, bool) or not isinstance(max_retries, int):
+            raise TypeError(f"max_retries must be an int, not {type(max_retries).__name__}")
+        if max_retries < 0:
+            raise ValueError("max_retries must not be negative; 0 sends every call once")
+        if http_client is not None and not isinstance(http_client, self._http_class):
+            kind = f"{type(http_client).__module__}.{type(http_client).__qualname__}"
+            raise TypeError(f"http_client must be an httpx.{self._http_class.__name__}, not {kind}")
+        self._origin = credentials.origin
+        self._project_id = credentials.project_id
+        self._timeout = float(timeout)
+        self._max_retries = max_retries
+        agent = f"signalwire-tokens/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+        # As httpx.Headers, which mask the credentials in their repr.
+        self._headers = httpx.Headers(
+            {
+                "Host": httpx.URL(credentials.origin).netloc.decode(),
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "Authorization": credentials.authorization.get_secret_value(),
+                "User-Agent": agent,
+            }
+        )
+        self._closed = False
+        self._brought = http_client
+        self._connect()
 
-    def create(
-        self, name: str, permissions: Iterable[Permission | str], *, subproject_id: UUID | str | None = None
-    ) -> ApiToken:
+    def _connect(self) -> None:
+        """Make what a forked process must not share with its parent."""
+        self._pid = os.getpid()
+        problem = None
+        try:
+            # Plain HTTP goes to loopback only, where a proxy from the environment would read the credentials.
+            secure = self._origin.startswith("https:")
+            self._http = self._brought or self._new_http(verify=_transport.tls_context(), trust_env=secure)
+        except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
+            problem = _transport.harmless(failure, self._headers["Authorization"])
+        if problem:
+            raise ConfigurationError(
+                "the HTTP client cannot be set up, look at the proxy and SSL_CERT_FILE variables: "
+                + _transport.reason(problem)
+            ) from problem
+
+    def _attempt(self, call: Call[Any], *, applied: bool) -> _Attempt:
+        if self._pid != os.getpid():
+            self._connect()
+        if self._closed or self._http.is_closed:
+            problem = f"{call.operation} failed: this client is closed; make a new one"
+            raise ConfigurationError(problem, operation=call.operation, may_have_applied=applied)
+        return _Attempt(call, self._origin, self._headers, self._timeout)
+
+    async def _transfer(self, attempt: _Attempt) -> Exception | None:
+        raise NotImplementedError
+
+    async def _call(self, call: Call[T]) -> T:
+        """Send a call, again where the policy allows it; return its result or raise its error."""
+        applied, result = False, None
+        for number in itertools.count():
+            attempt = self._attempt(call, applied=applied)
+            try:
+                result = attempt.outcome(await self._transfer(attempt), applied=applied)
+                if not isinstance(result, SignalWireError):
+                    break
+                applied = result.may_have_applied
+                pause = _retry.wait(result, number, repeatable=call.repeatable, random=self._random())
+                if pause is None or number >= self._max_retries:
+                    raise result
+                _log(logging.WARNING, "%s; sending it again in %.1f s", result, pause)
+                await _settled(self._sleep(pause))
+            except SignalWireError:
+                raise
+            except BaseException as interruption:
+                _transport.strip(interruption)
+                if applied or attempt.body.handed_over:
+                    _log(logging.WARNING, "%s", attempt.interrupted(interruption))
+                raise
+        about = call.subject
+        if isinstance(result, ApiToken):
+            about = f"token {result.id}, name {result.name!r}, permissions {','.join(result.permissions)}"
+        _log(logging.INFO, "%s: %s, request id %s", call.operation, about, attempt.request_id)
+        return result
+
+    async def _discard(self, token: ApiToken) -> None:
+        """Delete a token that nobody needs, even in the midst of a cancellation; if that fails, say that it lives on."""
+        leaving = sys.exc_info()[1]
+        try:
+            with self._shield():
+                await self._call(_operations.delete(token.id, missing_ok=True))
+        except BaseException as failure:
+            _log(logging.ERROR, "token %s lives on, delete it: %s: %s", token.id, type(failure).__name__, failure)
+            # An interruption goes on; before any other error goes that a token lives.
+            if leaving is None or isinstance(leaving, Exception) or not isinstance(failure, Exception):
+                raise
+
+    async def _rotate(self, token_id: TokenId, store: Store, new: Call[ApiToken]) -> ApiToken:
+        old = _operations.delete(token_id)
+        if not callable(store):
+            raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
+        created = await self._call(new)
+        try:
+            await _settled(store(created))
+        except BaseException:
+            await self._discard(created)
+            raise
+        try:
+            await self._call(old)
+        except BaseException as failure:
+            problem = (
+                f"rotate failed: token {created.id} is stored and works, but the old {old.subject} may live on, delete "
+                f"it: {type(failure).__name__}: {failure}"
+            )
+            _log(logging.ERROR, "%s", problem)
+            if not isinstance(failure, SignalWireError):
+                raise
+            ids = {"new_token_id": created.id, "old_token_id": _operations.checked_id("token_id", token_id)}
+            raise RotationError(problem, operation="rotate", **ids) from failure
+        return created
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(space={self._origin!r}, project_id={self._project_id!r})"
+
+
+def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine of the sync client, which waits for nothing but a `store` that does not belong there."""
+    try:
+        coroutine.send(None)
+        coroutine.throw(TypeError("store waits as coroutines do; AsyncProjectTokens.rotate is for that"))
+    except StopIteration as done:
+        return done.value
+    raise AssertionError
+
+
+class ProjectTokens(_Client[httpx.Client]):
+    """Creates, changes, rotates and deletes the API tokens of a SignalWire project.
+
+    Safe to share between threads and over a fork. Close it, or use it as a context manager. A call is sent again only
+    where that cannot mint twice: if nothing of it had left, or after a 429; an update or a delete also after a 502, 503
+    or 504, a timeout or a broken connection.
+
+    Args:
+        space: The space's name (`example`), its host (`example.signalwire.com`) or its `https://` URL; plain
+            `http://` for loopback hosts only. Default: the environment variable `SIGNALWIRE_SPACE`.
+        project_id: The project's ID. Default: `SIGNALWIRE_PROJECT_ID`.
+        api_token: An API token of the project with the `management` permission. Default: `SIGNALWIRE_API_TOKEN`.
+        timeout: The seconds that each attempt of a call may take in all. Default: 30.
+        max_retries: How often a call is sent again, after a wait of up to 60 seconds each time. Default: 2.
+        http_client: An `httpx.Client` to send with, for a proxy or a CA of your own; it is never closed here, and its
+            `auth`, default headers and redirect setting are not used. With it, `timeout` bounds an answer's body in
+            all, but each wait before that by itself. Default: one of its own.
+
+    Raises:
+        ConfigurationError: A value is missing, empty or malformed.
+        TypeError, ValueError: `timeout`, `max_retries` or `http_client` is not of the right kind.
+
+    Example:
+        >>> with ProjectTokens("example", project_id, api_token) as tokens:
+        ...     created = tokens.create("ci-deploy", [Permission.CALLING, "messaging"])
+        ...     vault.write("signalwire/ci", created.token.get_secret_value())
+    """
+
+    _sleep = staticmethod(time.sleep)
+    _shield = staticmethod(contextlib.nullcontext)
+    _http_class = httpx.Client
+    _new_http = staticmethod(_transport.bounded_client)
+
+    def create(self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None) -> ApiToken:
         """Mint a token. Its secret is in the result and can never be asked for again: store it at once.
 
         Args:
@@ -270,27 +320,17 @@ class ProjectTokens(_Client[httpx.Client]):
             permissions: One or more of `Permission`, as members or strings.
             subproject_id: A subproject of this project to mint for. Default: this project itself.
 
-        Returns:
-            The token, as the service describes it.
-
         Raises:
             TypeError, ValueError: An argument cannot be right; nothing was sent.
             SignalWireError: The call failed. If `may_have_applied` is true, a token of this name may live.
 
         Example:
-            >>> created = tokens.create("ci-deploy", [Permission.CALLING, "messaging"])
-            >>> created.token
+            >>> tokens.create("ci-deploy", [Permission.CALLING, "messaging"]).token
             SecretStr('**********')
         """
-        return self._send(_operations.create(name, permissions, subproject_id))
+        return _run(self._call(_operations.create(name, permissions, subproject_id)))
 
-    def update(
-        self,
-        token_id: UUID | str,
-        *,
-        name: str | None = None,
-        permissions: Iterable[Permission | str] | None = None,
-    ) -> ApiToken:
+    def update(self, token_id: TokenId, *, name: str | None = None, permissions: Permissions | None = None) -> ApiToken:
         """Change a token's name, its permissions, or both. Its secret stays.
 
         Args:
@@ -298,35 +338,79 @@ class ProjectTokens(_Client[httpx.Client]):
             name: The new name. Default: as it is.
             permissions: What replaces the present permissions. Default: as they are.
 
-        Returns:
-            The token as it is now.
-
         Raises:
             TypeError, ValueError: An argument cannot be right, or there is nothing to change; nothing was sent.
-            NotFoundError: There is no such token.
-            SignalWireError: The call failed otherwise.
+            SignalWireError: The call failed; a NotFoundError if there is no such token.
 
         Example:
             >>> tokens.update(created.id, permissions=["calling"]).permissions
             (<Permission.CALLING: 'calling'>,)
         """
-        return self._send(_operations.update(token_id, name, permissions))
+        return _run(self._call(_operations.update(token_id, name, permissions)))
 
-    def delete(self, token_id: UUID | str) -> None:
+    def delete(self, token_id: TokenId, *, missing_ok: bool = False) -> None:
         """Delete a token: whoever uses it is refused from then on. This cannot be undone.
 
         Args:
             token_id: The ID of the token.
+            missing_ok: Whether it is fine if there is no such token. Default: it is a NotFoundError.
 
         Raises:
             TypeError, ValueError: `token_id` is no UUID; nothing was sent.
-            NotFoundError: There is no such token.
-            SignalWireError: The call failed otherwise.
+            SignalWireError: The call failed.
 
         Example:
             >>> tokens.delete(created.id)
         """
-        self._send(_operations.delete(token_id))
+        _run(self._call(_operations.delete(token_id, missing_ok=missing_ok)))
+
+    def rotate(
+        self,
+        token_id: TokenId,
+        name: str,
+        permissions: Permissions,
+        *,
+        store: Store,
+        subproject_id: TokenId | None = None,
+    ) -> ApiToken:
+        """Put a new token in an old one's place. At every moment one that is stored works.
+
+        Args:
+            token_id: The ID of the old token. It is deleted once the new one is stored.
+            name, permissions, subproject_id: Of the new token, as for `create`.
+            store: Called with the new token; must have persisted it when it returns. If it raises, the new token is
+                deleted and the error goes on.
+
+        Raises:
+            TypeError, ValueError: An argument cannot be right; nothing was sent.
+            RotationError: The new token is stored, but the old one could not be deleted.
+            SignalWireError: The new token could not be created, or not be deleted after `store` had failed.
+
+        Example:
+            >>> tokens.rotate(old_id, "ci", ["fax"], store=lambda new: vault.write("ci", new.token.get_secret_value()))
+        """
+        if inspect.iscoroutinefunction(store):
+            raise TypeError("store is a coroutine function; AsyncProjectTokens.rotate is for that")
+        return _run(self._rotate(token_id, store, _operations.create(name, permissions, subproject_id)))
+
+    @contextlib.contextmanager
+    def temporary(
+        self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None
+    ) -> Iterator[ApiToken]:
+        """Mint a token for the time of a `with` block and delete it on every way out. Arguments are those of `create`.
+
+        Raises:
+            SignalWireError: The token could not be created, or not be deleted: then the error names its ID.
+
+        Example:
+            >>> with tokens.temporary("job", ["messaging"]) as token:
+            ...     run_job(token.token.get_secret_value())
+        """
+        created = self.create(name, permissions, subproject_id=subproject_id)
+        try:
+            yield created
+        finally:
+            _run(self._discard(created))
 
     def close(self) -> None:
         """Close the connections. A client that was passed in stays open. Closing twice does no harm."""
@@ -337,44 +421,33 @@ class ProjectTokens(_Client[httpx.Client]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, call: Call[T]) -> T:
-        attempt = self._attempt(call)
-        result = attempt.finish(self._transfer(attempt))
-        if isinstance(result, SignalWireError):
-            raise result
-        return result
-
-    # Apart from _send, so that no frame of an error's traceback holds a piece of an answer.
-    def _transfer(self, attempt: _Attempt[T]) -> Exception | None:
+    # Apart from _call, so that no frame of an error's traceback holds a piece of an answer.
+    async def _transfer(self, attempt: _Attempt) -> Exception | None:
         try:
-            response = self._http.send(attempt.request, stream=True, auth=None, follow_redirects=False)
+            attempt.response = response = self._http.send(
+                attempt.request, stream=True, auth=None, follow_redirects=False
+            )
             try:
-                attempt.begin(response)
                 # A hook of the user's own client may have read the answer already.
                 for chunk in (response.content,) if response.is_stream_consumed else response.iter_raw():
                     if not attempt.feed(chunk):
                         break
+                    attempt.deadline.left()
             finally:
                 response.close()
         except Exception as failure:  # noqa: BLE001 - transports and hooks raise what they like
-            return failure
-        except BaseException as interruption:
-            attempt.interrupt(interruption)
-            raise
+            return attempt.failed(failure)
         return None
 
 
 class AsyncProjectTokens(_Client[httpx.AsyncClient]):
-    """Creates, changes and deletes the API tokens of a SignalWire project, with asyncio or trio.
+    """Creates, changes, rotates and deletes the API tokens of a SignalWire project, with asyncio or trio.
 
-    As `ProjectTokens`, awaited. Safe to share between the tasks of one event loop. Close it, or use it as an async
-    context manager. The arguments and errors are those of `ProjectTokens`, but that `timeout` is for one call in all,
-    and `http_client` an `httpx.AsyncClient`.
+    As `ProjectTokens`, awaited: see there. Safe to share between the tasks of one event loop. Close it, or use it as an
+    async context manager. `http_client` is an `httpx.AsyncClient`; `timeout` bounds an attempt in all with that too.
 
     Example:
         >>> async with AsyncProjectTokens("example", project_id, api_token) as tokens:
@@ -382,46 +455,46 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
         ...     await vault.write("signalwire/ci", created.token.get_secret_value())
     """
 
-    def __init__(
-        self,
-        space: str | None = None,
-        project_id: str | None = None,
-        api_token: str | SecretStr | None = None,
-        *,
-        timeout: float = 30.0,
-        http_client: httpx.AsyncClient | None = None,
-    ) -> None:
-        space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
-        super().__init__(httpx.AsyncClient, _credentials.resolve(*given), timeout, http_client)
+    _sleep = staticmethod(anyio.sleep)
+    _shield = functools.partial(anyio.CancelScope, shield=True)
+    _http_class = _new_http = httpx.AsyncClient
 
-    async def create(
-        self, name: str, permissions: Iterable[Permission | str], *, subproject_id: UUID | str | None = None
-    ) -> ApiToken:
-        """Mint a token. Its secret is in the result and can never be asked for again: store it at once.
-
-        As `ProjectTokens.create`, awaited.
-        """
-        return await self._send(_operations.create(name, permissions, subproject_id))
+    async def create(self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None) -> ApiToken:
+        """Mint a token. As `ProjectTokens.create`, awaited."""
+        return await self._call(_operations.create(name, permissions, subproject_id))
 
     async def update(
-        self,
-        token_id: UUID | str,
-        *,
-        name: str | None = None,
-        permissions: Iterable[Permission | str] | None = None,
+        self, token_id: TokenId, *, name: str | None = None, permissions: Permissions | None = None
     ) -> ApiToken:
-        """Change a token's name, its permissions, or both. Its secret stays.
+        """Change a token's name, its permissions, or both. As `ProjectTokens.update`, awaited."""
+        return await self._call(_operations.update(token_id, name, permissions))
 
-        As `ProjectTokens.update`, awaited.
-        """
-        return await self._send(_operations.update(token_id, name, permissions))
+    async def delete(self, token_id: TokenId, *, missing_ok: bool = False) -> None:
+        """Delete a token. As `ProjectTokens.delete`, awaited."""
+        await self._call(_operations.delete(token_id, missing_ok=missing_ok))
 
-    async def delete(self, token_id: UUID | str) -> None:
-        """Delete a token: whoever uses it is refused from then on. This cannot be undone.
+    async def rotate(
+        self,
+        token_id: TokenId,
+        name: str,
+        permissions: Permissions,
+        *,
+        store: Store,
+        subproject_id: TokenId | None = None,
+    ) -> ApiToken:
+        """Put a new token in an old one's place. As `ProjectTokens.rotate`, awaited, and so is what `store` returns."""
+        return await self._rotate(token_id, store, _operations.create(name, permissions, subproject_id))
 
-        As `ProjectTokens.delete`, awaited.
-        """
-        await self._send(_operations.delete(token_id))
+    @contextlib.asynccontextmanager
+    async def temporary(
+        self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None
+    ) -> AsyncIterator[ApiToken]:
+        """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
+        created = await self.create(name, permissions, subproject_id=subproject_id)
+        try:
+            yield created
+        finally:
+            await self._discard(created)
 
     async def aclose(self) -> None:
         """Close the connections. A client that was passed in stays open. Closing twice does no harm."""
@@ -432,24 +505,16 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _send(self, call: Call[T]) -> T:
-        attempt = self._attempt(call)
-        result = attempt.finish(await self._transfer(attempt))
-        if isinstance(result, SignalWireError):
-            raise result
-        return result
-
-    async def _transfer(self, attempt: _Attempt[T]) -> Exception | None:
+    async def _transfer(self, attempt: _Attempt) -> Exception | None:
         try:
             with anyio.fail_after(self._timeout):
-                response = await self._http.send(attempt.request, stream=True, auth=None, follow_redirects=False)
+                attempt.response = response = await self._http.send(
+                    attempt.request, stream=True, auth=None, follow_redirects=False
+                )
                 try:
-                    attempt.begin(response)
                     if response.is_stream_consumed:
                         attempt.feed(response.content)
                     else:
@@ -459,8 +524,5 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
                 finally:
                     await response.aclose()
         except Exception as failure:  # noqa: BLE001 - transports and hooks raise what they like
-            return failure
-        except BaseException as interruption:
-            attempt.interrupt(interruption)
-            raise
+            return attempt.failed(failure)
         return None

@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import os
 import re
+from typing import Any
 from uuid import UUID
 
 import attrs
@@ -15,8 +16,7 @@ from .errors import ConfigurationError
 from .models import SecretStr
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST = rf"{_LABEL}(?:\.{_LABEL})*"
-_URL = re.compile(rf"(?P<scheme>https?)://(?P<host>{_HOST}|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]{{1,5}})?/?")
+_URL = re.compile(rf"(?:https?://)?(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?/?")
 
 
 @attrs.frozen
@@ -28,37 +28,31 @@ class Credentials:
     authorization: SecretStr
 
 
-Masked = SecretStr | None
-
-
-def masked(
-    space: str | None, project_id: str | None, api_token: str | SecretStr | None
-) -> tuple[Masked, Masked, Masked]:
-    """Mask what was given, whatever it is: `resolve` refuses what is no string."""
-
-    def mask(value: object) -> Masked:
-        return value if value is None or isinstance(value, SecretStr) else _Given(value)
-
-    return mask(space), mask(project_id), mask(api_token)
-
-
-class _Given(SecretStr):
+class _Masked(SecretStr):
     """A value that may be of a wrong type, masked all the same."""
 
     __slots__ = ()
 
-    def __init__(self, value: object) -> None:
-        self._value = value  # type: ignore[assignment] # resolve refuses it
+    def __init__(self, value: Any) -> None:
+        self._value = value
 
 
-def resolve(space: Masked, project_id: Masked, api_token: Masked) -> Credentials:
+def masked(*values: object) -> list[SecretStr | None]:
+    """Mask what was given, whatever it is: `resolve` refuses what is no string."""
+    return [value if value is None or isinstance(value, SecretStr) else _Masked(value) for value in values]
+
+
+def resolve(space: SecretStr | None, project_id: SecretStr | None, api_token: SecretStr | None) -> Credentials:
     """Fill what is None from the environment and check it all; raise ConfigurationError for what is amiss.
 
     All three come masked, as people mix them up, and no message repeats what was given.
     """
     origin = _origin(_value("space", "SIGNALWIRE_SPACE", space))
-    if isinstance(origin, ConfigurationError):
-        raise origin
+    if origin is None:
+        raise ConfigurationError(
+            "space (or SIGNALWIRE_SPACE) is no space: expected a name such as example, a host such as "
+            "example.signalwire.com, or an https:// URL without user info, path and query (http:// for loopback only)"
+        )
     user = _value("project_id", "SIGNALWIRE_PROJECT_ID", project_id)
     password = _value("api_token", "SIGNALWIRE_API_TOKEN", api_token)
     if ":" in user.get_secret_value():
@@ -72,8 +66,8 @@ def resolve(space: Masked, project_id: Masked, api_token: Masked) -> Credentials
     return Credentials(origin, shown, SecretStr(f"Basic {base64.b64encode(pair).decode()}"))
 
 
-def _value(argument: str, variable: str, given: Masked) -> SecretStr:
-    source = f"the argument {argument}" if given is not None else f"the environment variable {variable}"
+def _value(argument: str, variable: str, given: SecretStr | None) -> SecretStr:
+    source = f"the environment variable {variable}" if given is None else f"the argument {argument}"
     if given is None:
         if variable not in os.environ:
             raise ConfigurationError(f"{argument} is missing: pass it, or set the environment variable {variable}")
@@ -82,36 +76,23 @@ def _value(argument: str, variable: str, given: Masked) -> SecretStr:
         raise TypeError(f"{argument} must be a str, not {type(given.get_secret_value()).__name__}")
     if not given:
         raise ConfigurationError(f"{source} is empty: give {argument} a value, or set {variable}")
-    if not given.get_secret_value().isascii() or any(c <= " " or c == "\x7f" for c in given.get_secret_value()):
+    if not re.fullmatch(r"[!-~]+", given.get_secret_value()):
         raise ConfigurationError(
-            f"{source} has white space or characters other than ASCII; was a line end copied into "
-            f"{argument} (or {variable})?"
+            f"{source} has white space or characters other than ASCII; was a line end copied into {argument} (or "
+            f"{variable})?"
         )
     return given
 
 
-def _origin(given: SecretStr) -> str | ConfigurationError:
-    # Returns its error, as this frame holds the space unmasked, and with it what it was mixed up with.
+def _origin(given: SecretStr) -> str | None:
+    # Raises nothing, as this frame holds the space unmasked, and with it what it was mixed up with.
     space = given.get_secret_value()
     if re.fullmatch(_LABEL, space):
         return f"https://{space}.signalwire.com"
-    url = _URL.fullmatch(space if "://" in space else f"https://{space}")
-    if url is None or int((url["port"] or ":0")[1:]) > 65535:
-        return ConfigurationError(
-            "space (or SIGNALWIRE_SPACE) is no space: expected a name such as example, a host such as "
-            "example.signalwire.com, or an https:// URL without user info, path and query"
-        )
-    if url["scheme"] == "http" and not is_loopback(url["host"]):
-        return ConfigurationError("space (or SIGNALWIRE_SPACE) must use https://; http:// is for loopback hosts only")
     try:
-        return str(httpx.URL(url[0].rstrip("/")))
-    except httpx.InvalidURL:
-        return ConfigurationError("space (or SIGNALWIRE_SPACE) names no valid host or address")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether `host`, a name or an address, can only be this machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+        url = httpx.URL(space if "://" in space else f"https://{space}")
+        local = url.host == "localhost" or (url.scheme == "http" and ipaddress.ip_address(url.host).is_loopback)
+    except (httpx.InvalidURL, ValueError):
+        return None
+    allowed = _URL.fullmatch(space) and (url.scheme == "https" or local) and (url.port or 0) < 65536
+    return str(url).rstrip("/") if allowed else None

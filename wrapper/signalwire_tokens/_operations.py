@@ -20,15 +20,24 @@ from signalwire_rest.api.project_tokens import create_token, delete_token, updat
 from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
 from signalwire_rest.types import UNSET
 
-from .errors import ErrorDetail, InvalidResponseError, SignalWireError, error_class
+from . import errors
 from .models import ApiToken, Permission, SecretStr, parse_permissions
 
 T = TypeVar("T")
+E = TypeVar("E", bound=errors.SignalWireError)
 
-Reader = Callable[["Call[Any]", "Answer"], T | InvalidResponseError]
+Reader = Callable[["Call[Any]", "Answer"], T | errors.SignalWireError]
 
 MAX_BODY = 1024 * 1024
 REQUEST_ID_HEADERS = ("x-request-id", "x-signalwire-request-id", "request-id")
+STATUS_ERRORS = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    422: errors.UnprocessableEntityError,
+    429: errors.RateLimitError,
+}
 CREDENTIALS_ADVICE = (
     "the project ID or the API token is wrong, or the API token lacks the management permission; "
     "check SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN against the dashboard"
@@ -53,12 +62,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     content: bytes = attrs.field(repr=False)
-    whole: bool = True
-
-    @property
-    def request_id(self) -> str | None:
-        """The service's name for the request."""
-        return next((self.headers[name] for name in REQUEST_ID_HEADERS if self.headers.get(name)), None)
+    whole: bool
 
     def body(self) -> bytes:
         """Return the content, decompressed as far as it goes and as a token could need."""
@@ -78,8 +82,9 @@ class Call(Generic[T]):
     Attributes:
         operation: Its name in logs and errors.
         subject: What it is about, for logs and errors: the name of a token to be, or the ID of one that is.
-        repeatable: Whether it may be sent again although it may have been carried out.
         read: Turns a success into the result, or into the error to raise.
+        repeatable: Whether it does no harm if it is carried out twice.
+        missing_ok: Whether a 404 is a success.
     """
 
     operation: str
@@ -87,8 +92,9 @@ class Call(Generic[T]):
     method: str
     path: str
     body: bytes
-    repeatable: bool
     read: Reader[T]
+    repeatable: bool
+    missing_ok: bool = False
 
 
 def create(name: str, permissions: Iterable[Permission | str], subproject_id: UUID | str | None) -> Call[ApiToken]:
@@ -97,9 +103,9 @@ def create(name: str, permissions: Iterable[Permission | str], subproject_id: UU
     request = CreateTokenRequest(
         name=_checked_name(name),
         permissions=list(parse_permissions(permissions)),  # type: ignore[arg-type]
-        subproject_id=UNSET if subproject_id is None else _checked_id("subproject_id", subproject_id),
+        subproject_id=UNSET if subproject_id is None else checked_id("subproject_id", subproject_id),
     )
-    return _call("create", f"token {name!r}", create_token._get_kwargs(body=request), read_token)
+    return _call("create", f"token {name!r}", create_token._get_kwargs(body=request), _read_token, repeatable=False)
 
 
 def update(token_id: UUID | str, name: str | None, permissions: Iterable[Permission | str] | None) -> Call[ApiToken]:
@@ -110,28 +116,20 @@ def update(token_id: UUID | str, name: str | None, permissions: Iterable[Permiss
         name=UNSET if name is None else _checked_name(name),
         permissions=UNSET if permissions is None else list(parse_permissions(permissions)),  # type: ignore[arg-type]
     )
-    token = _checked_id("token_id", token_id)
-    return _call("update", f"token {token}", update_token._get_kwargs(token, body=request), read_token, repeatable=True)
+    token = checked_id("token_id", token_id)
+    return _call("update", f"token {token}", update_token._get_kwargs(token, body=request), _read_token)
 
 
-def delete(token_id: UUID | str) -> Call[None]:
+def delete(token_id: UUID | str, *, missing_ok: bool = False) -> Call[None]:
     """Describe the deletion of a token; raise TypeError or ValueError for an ID that cannot be right."""
-    token = _checked_id("token_id", token_id)
-    return _call(
-        "delete", f"token {token}", delete_token._get_kwargs(token), lambda _call, _answer: None, repeatable=True
-    )
+    token = checked_id("token_id", token_id)
+    call: Call[None] = _call("delete", f"token {token}", delete_token._get_kwargs(token), lambda *_: None)
+    return attrs.evolve(call, missing_ok=missing_ok)
 
 
-def _call(
-    operation: str,
-    subject: str,
-    kwargs: dict[str, Any],
-    read: Reader[T],
-    *,
-    repeatable: bool = False,
-) -> Call[T]:
+def _call(operation: str, subject: str, kwargs: dict[str, Any], read: Reader[T], *, repeatable: bool = True) -> Call[T]:
     body = json.dumps(kwargs["json"], separators=(",", ":")).encode() if "json" in kwargs else b""
-    return Call(operation, subject, kwargs["method"].upper(), kwargs["url"], body, repeatable, read)
+    return Call(operation, subject, kwargs["method"].upper(), kwargs["url"], body, read, repeatable)
 
 
 def _checked_name(name: str) -> str:
@@ -142,11 +140,13 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _checked_id(argument: str, value: UUID | str) -> UUID:
+def checked_id(argument: str, value: UUID | str) -> UUID:
+    """Return an ID as a UUID; raise TypeError or ValueError if it is none."""
     if isinstance(value, UUID):
         return value
     if not isinstance(value, str):
-        raise TypeError(f"{argument} must be a UUID or a str, not {type(value).__name__}")
+        hint = "; pass its .id" if isinstance(value, ApiToken) else ""
+        raise TypeError(f"{argument} must be a UUID or a str, not {type(value).__name__}{hint}")
     try:
         return UUID(value)
     except ValueError:
@@ -154,43 +154,57 @@ def _checked_id(argument: str, value: UUID | str) -> UUID:
         raise ValueError(f"{argument} is no UUID; expected one such as {UUID(int=0)}") from None
 
 
-def outcome(call: Call[T], answer: Answer) -> T | SignalWireError:
-    """Read an answer, its status first: return the result, or the error to raise."""
-    if 200 <= answer.status < 300:
+def failed(
+    call: Call[Any],
+    kind: type[E],
+    problem: str,
+    *,
+    advice: str = "",
+    applied: bool,
+    request_id: str | None = None,
+    **fields: object,
+) -> E:
+    """Return an error that says what failed and what to do next."""
+    advice = "; ".join(filter(None, (UNKNOWN_OUTCOME[call.operation] if applied else "", advice)))
+    text = f"{call.operation} of {call.subject} failed: {problem}" + (f" ({advice})" if advice else "")
+    if request_id:
+        text, fields["request_id"] = f"{text} [request id {request_id}]", request_id
+    return kind(text, operation=call.operation, may_have_applied=applied, **fields)
+
+
+def outcome(call: Call[T], answer: Answer, *, applied: bool) -> T | errors.SignalWireError:
+    """Read an answer, its status first: return the result, or the error to raise.
+
+    `applied` tells whether an attempt before this one may have been carried out.
+    """
+    status = answer.status
+    absent = status == 404 and call.operation == "delete" and (call.missing_ok or applied)
+    if 200 <= status < 300 or absent:
         return call.read(call, answer)
     details = read_details(answer.body())
-    # A client error was refused; whatever else came, a redirect included, says nothing about the effect.
-    applied = not 400 <= answer.status < 500
     said = "; ".join(f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
     # Cut, and on one line: it goes into logs, and is whatever stood in between.
     said = "".join(char if char.isprintable() else " " for char in said[:500])
-    return error_class(answer.status)(
-        message(
-            call,
-            f"HTTP {answer.status}" + (f": {said}" if said else ""),
-            advice=ADVICE.get(answer.status, ""),
-            may_have_applied=applied,
-            request_id=answer.request_id,
-        ),
-        operation=call.operation,
-        may_have_applied=applied,
-        status_code=answer.status,
+    return failed(
+        call,
+        errors.InternalServerError if status >= 500 else STATUS_ERRORS.get(status, errors.APIStatusError),
+        f"HTTP {status}" + (f": {said}" if said else ""),
+        advice=ADVICE.get(status, ""),
+        # A client error was refused; whatever else came, a redirect included, says nothing about the effect.
+        applied=applied or not 400 <= status < 500,
+        request_id=request_id(answer.headers),
+        status_code=status,
         errors=details,
-        request_id=answer.request_id,
         retry_after=read_retry_after(answer.headers.get("retry-after")),
     )
 
 
-def message(
-    call: Call[T], problem: str, *, advice: str = "", may_have_applied: bool, request_id: str | None = None
-) -> str:
-    """Say what failed and what to do next."""
-    advice = "; ".join(filter(None, (UNKNOWN_OUTCOME[call.operation] if may_have_applied else "", advice)))
-    text = f"{call.operation} of {call.subject} failed: {problem}" + (f" ({advice})" if advice else "")
-    return f"{text} [request id {request_id}]" if request_id else text
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the service's name for the request."""
+    return next((headers[name] for name in REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
-def read_token(call: Call[Any], answer: Answer) -> ApiToken | InvalidResponseError:
+def _read_token(call: Call[Any], answer: Answer) -> ApiToken | errors.InvalidResponseError:
     """Read a token out of a success, or return the error that keeps all that came."""
     body = answer.body()
     data = _parse(body)
@@ -209,19 +223,16 @@ def read_token(call: Call[Any], answer: Answer) -> ApiToken | InvalidResponseErr
         pass
     text = body.decode("utf-8", "surrogateescape")
     token_id, token = (_salvaged(key, fields, text if data is None else "") for key in ("id", "token"))
-    return InvalidResponseError(
-        message(
-            call,
-            f"HTTP {answer.status} without a whole token" + ("" if answer.whole else ", the answer broke off"),
-            advice="body, token_id and token of this error hold what came",
-            may_have_applied=True,
-            request_id=answer.request_id,
-        ),
-        operation=call.operation,
+    return failed(
+        call,
+        errors.InvalidResponseError,
+        f"HTTP {answer.status} without a whole token" + ("" if answer.whole else ", the answer broke off"),
+        advice="body, token_id and token of this error hold what came",
+        applied=True,
+        request_id=request_id(answer.headers),
         body=SecretStr(text),
         token_id=token_id or None,
         token=SecretStr(token) if token else None,
-        request_id=answer.request_id,
     )
 
 
@@ -238,24 +249,19 @@ def _parse(body: bytes) -> Any:
         return None
 
 
-def read_details(body: bytes) -> tuple[ErrorDetail, ...]:
+def read_details(body: bytes) -> tuple[errors.ErrorDetail, ...]:
     """Read the problems out of an error's body, in any of the shapes that the platform uses."""
     data = _parse(body)
     if not isinstance(data, dict):
         return ()
-    if isinstance(data.get("errors"), list):
-        items = [item for item in data["errors"] if isinstance(item, dict)]
-    elif data.keys() & {"error", "message"}:
-        items = [data]
-    else:
-        items = []
+    items = data["errors"] if isinstance(data.get("errors"), list) else [data]
 
     def read(item: dict[str, Any], *keys: str) -> str | None:
         found = (item[key] for key in keys if isinstance(item.get(key), (str, int)))
         return next((str(value) for value in found), None)
 
     details = (
-        ErrorDetail(
+        errors.ErrorDetail(
             type=read(item, "type"),
             code=read(item, "code"),
             message=read(item, "message", "detail", "title", "error"),
@@ -263,6 +269,7 @@ def read_details(body: bytes) -> tuple[ErrorDetail, ...]:
             url=read(item, "url", "more_info"),
         )
         for item in items
+        if isinstance(item, dict)
     )
     return tuple(detail for detail in details if detail.message or detail.code)
 

@@ -28,7 +28,7 @@ class SignalWireError(Exception):
     """The base of all errors of this library.
 
     Attributes:
-        operation: The call that failed (`create`, `update` or `delete`); None outside a call.
+        operation: The call that failed (`create`, `update`, `delete` or `rotate`); None outside a call.
         may_have_applied: True if the service may have carried the call out all the same. After a `create`, look in
             the dashboard for a token of that name, since no call lists tokens.
     """
@@ -136,18 +136,3 @@ class RotationError(SignalWireError):
     may_have_applied: bool = True
     new_token_id: UUID | None = None
     old_token_id: UUID | None = None
-
-
-STATUS_ERRORS: dict[int, type[APIStatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
-}
-
-
-def error_class(status: int) -> type[APIStatusError]:
-    """Return the class for an HTTP status that is no success."""
-    return InternalServerError if status >= 500 else STATUS_ERRORS.get(status, APIStatusError)

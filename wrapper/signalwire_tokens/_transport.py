@@ -1,0 +1,117 @@
+"""What httpx lacks: a bound on a whole attempt, bodies that tell when they leave, failures that show nothing."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Iterator
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """Return the one TLS context of the process: reading the CA certificates is most of what making a client costs."""
+    return httpx.create_ssl_context()
+
+
+class Deadline(float):
+    """A timeout in seconds that knows when the whole attempt must have ended."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left; raise TimeoutError if there are none."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time for the whole attempt is up")
+        return left
+
+
+class _Bounded:
+    """httpcore's network backend, or a connection of it, on which a Deadline bounds all waits together."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        def bounded(*args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+            left = timeout.left() if isinstance(timeout, Deadline) else timeout
+            result = method(*args, timeout=left, **kwargs)
+            return _Bounded(result) if name in {"connect_tcp", "start_tls"} else result
+
+        return bounded if name in {"connect_tcp", "start_tls", "read", "write"} else method
+
+
+def bounded_client(**options: Any) -> httpx.Client:
+    """Return an httpx.Client that keeps to a Deadline; by itself, httpx bounds each wait and not their sum."""
+    client = httpx.Client(**options)
+    # httpx has no public way to the network backend.
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx.HTTPTransport):
+            transport._pool._network_backend = _Bounded(transport._pool._network_backend)
+    return client
+
+
+class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A request body that notes when it is handed to the network: from then on the call may be carried out."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.handed_over = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.handed_over = True
+        yield self._content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.handed_over = True
+        yield self._content
+
+
+def _chain(failure: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    pending: list[BaseException | None] = [failure]
+    while pending:
+        link = pending.pop()
+        # Each once: chains may form a ring.
+        if link is not None and not any(link is known for known in found):
+            found.append(link)
+            pending += [*getattr(link, "exceptions", ()), link.__context__, link.__cause__]
+    return found
+
+
+def reason(failure: BaseException) -> str:
+    """Say what a failure says; some transports leave that to its cause."""
+    links = [] if isinstance(failure, TimeoutError) else _chain(failure)
+    link = next((link for link in links if str(link)), failure)
+    return f"{type(link).__name__}: {link}"
+
+
+def harmless(failure: Exception, secret: str) -> Exception:
+    """Take from a failure what an error reporter would show: frames, whose locals hold `secret`, and `secret` itself."""
+    strip(failure)
+    if secret not in repr(failure):
+        return failure
+    # aiohttp's errors hold the request. One of the same type and text takes the place.
+    kind, text = type(failure), str(failure).replace(secret, "**********")
+    shown = {
+        "__str__": lambda _: text,
+        "__repr__": lambda _: f"{kind.__name__}({text!r})",
+        "__module__": kind.__module__,
+    }
+    bare = type(kind.__name__, (kind,), shown)
+    return bare.__new__(bare)
+
+
+def strip(failure: BaseException) -> None:
+    """Drop the frames of a failure and of all behind it: those of httpx hold the Authorization header."""
+    for link in _chain(failure):
+        link.__traceback__ = None
