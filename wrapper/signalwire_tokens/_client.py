@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import itertools
 import logging
 import os
 import platform
@@ -13,7 +12,7 @@ import random
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 import httpx
@@ -59,17 +58,14 @@ class _Attempt:
         self.body = _transport.Body(call.body)
         self.response: httpx.Response | None = None
         self.request = httpx.Request(
-            call.method,
-            origin + call.path,
-            headers=headers,
+            call.request["method"],
+            origin + call.request["url"],
+            # A length even for no body: without it some transports announce a chunked one.
+            headers={**headers, **call.request.get("headers", {}), "Content-Length": str(len(call.body))},
             stream=self.body,
             # A request built by hand carries no timeout of its own.
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self.deadline)},
         )
-        # Set even for no body: without it some transports announce a chunked one.
-        self.request.headers["Content-Length"] = str(len(call.body))
-        if call.body:
-            self.request.headers["Content-Type"] = "application/json"
 
     def feed(self, chunk: bytes) -> bool:
         """Keep a piece of the answer's body and tell whether more is wanted."""
@@ -85,35 +81,40 @@ class _Attempt:
 
     def outcome(self, failure: Exception | None, *, applied: bool) -> Any:
         """Return the result of the call, or the error to raise. `applied`: an earlier attempt may have worked."""
-        if self.response is None:
-            assert failure is not None
+        result: Any
+        if self.response is not None:
+            status, headers = self.response.status_code, self.response.headers
+            answer = _operations.Answer(status, headers, bytes(self._content), whole=failure is None)
+            result = _operations.outcome(self._call, answer, applied=applied)
+        else:
             late = isinstance(failure, (httpx.TimeoutException, TimeoutError))
-            sent = self.body.handed_over
-            result: Any = _operations.failed(
+            result = _operations.failed(
                 self._call,
                 APITimeoutError if late else APIConnectionError,
-                f"no answer from {self.request.url.host}{' in time' if late else ''}: {_transport.reason(failure)}",
-                advice="" if sent else "nothing was sent",
-                applied=sent or applied,
+                f"no answer from {self.request.url.host}{' in time' if late else ''}: {_transport.reason(cast('Exception', failure))}",
+                "" if self.body.handed_over else "nothing was sent",
+                applied=self.body.handed_over or applied,
             )
-        else:
-            whole = failure is None
-            answer = _operations.Answer(self.response.status_code, self.response.headers, bytes(self._content), whole)
-            result = _operations.outcome(self._call, answer, applied=applied)
         if isinstance(result, SignalWireError):
             result.__cause__ = failure
         return result
 
-    @property
-    def request_id(self) -> str | None:
-        return _operations.request_id(self.response.headers) if self.response else None
+    def log(self, result: object) -> None:
+        """Log a success."""
+        about, response = self._call.subject, cast("httpx.Response", self.response)
+        if isinstance(result, ApiToken):
+            about = f"token {result.id}, name {result.name!r}, permissions {','.join(result.permissions)}"
+        _log(
+            logging.INFO, "%s: %s, request id %s", self._call.operation, about, _operations.request_id(response.headers)
+        )
 
     def interrupted(self, interruption: BaseException) -> str:
         """Say what may live on when a cancellation or an exit cuts the call off."""
         came = None if self.response is None else self.outcome(None, applied=True)
         known = getattr(came, "id", None) or getattr(came, "token_id", None)
-        problem, advice = f"interrupted by {type(interruption).__name__}", f"its ID is {known}" if known else ""
-        return str(_operations.failed(self._call, SignalWireError, problem, advice=advice, applied=True))
+        problem = f"interrupted by {type(interruption).__name__}"
+        advice = f"its ID is {known}" if known else ""
+        return str(_operations.failed(self._call, SignalWireError, problem, advice, applied=True))
 
 
 async def _settled(value: Any) -> Any:
@@ -175,20 +176,19 @@ class _Client(Generic[HttpClient]):
         self._connect()
 
     def _connect(self) -> None:
-        """Make what a forked process must not share with its parent."""
+        # What a forked process must not share with its parent.
         self._pid = os.getpid()
-        problem = None
         try:
             # Plain HTTP goes to loopback only, where a proxy from the environment would read the credentials.
             secure = self._origin.startswith("https:")
-            self._http = self._brought or self._new_http(verify=_transport.tls_context(), trust_env=secure)
+            http = self._brought or self._new_http(verify=_transport.tls_context(), trust_env=secure)
         except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
             problem = _transport.harmless(failure, self._headers["Authorization"])
-        if problem:
-            raise ConfigurationError(
-                "the HTTP client cannot be set up, look at the proxy and SSL_CERT_FILE variables: "
-                + _transport.reason(problem)
-            ) from problem
+        else:
+            self._http: HttpClient = http
+            return
+        text = "the HTTP client cannot be set up, look at the proxy and SSL_CERT_FILE variables: "
+        raise ConfigurationError(text + _transport.reason(problem)) from problem
 
     def _attempt(self, call: Call[Any], *, applied: bool) -> _Attempt:
         if self._pid != os.getpid():
@@ -203,41 +203,37 @@ class _Client(Generic[HttpClient]):
 
     async def _call(self, call: Call[T]) -> T:
         """Send a call, again where the policy allows it; return its result or raise its error."""
-        applied, result = False, None
-        for number in itertools.count():
+        applied, number = False, 0
+        while True:
             attempt = self._attempt(call, applied=applied)
             try:
                 result = attempt.outcome(await self._transfer(attempt), applied=applied)
                 if not isinstance(result, SignalWireError):
-                    break
+                    attempt.log(result)
+                    return cast("T", result)
                 applied = result.may_have_applied
-                pause = _retry.wait(result, number, repeatable=call.repeatable, random=self._random())
-                if pause is None or number >= self._max_retries:
-                    raise result
-                _log(logging.WARNING, "%s; sending it again in %.1f s", result, pause)
-                await _settled(self._sleep(pause))
-            except SignalWireError:
-                raise
+                pause = _retry.wait(result, number, self._random()) if number < self._max_retries else None
+                if pause is not None:
+                    _log(logging.WARNING, "%s; sending it again in %.1f s", result, pause)
+                    await _settled(self._sleep(pause))
             except BaseException as interruption:
                 _transport.strip(interruption)
                 if applied or attempt.body.handed_over:
                     _log(logging.WARNING, "%s", attempt.interrupted(interruption))
                 raise
-        about = call.subject
-        if isinstance(result, ApiToken):
-            about = f"token {result.id}, name {result.name!r}, permissions {','.join(result.permissions)}"
-        _log(logging.INFO, "%s: %s, request id %s", call.operation, about, attempt.request_id)
-        return result
+            if pause is None:
+                raise result
+            number += 1
 
     async def _discard(self, token: ApiToken) -> None:
-        """Delete a token that nobody needs, even in the midst of a cancellation; if that fails, say that it lives on."""
+        """Delete a token that nobody needs, in the midst of a cancellation too; if that fails, say that it lives on."""
         leaving = sys.exc_info()[1]
         try:
             with self._shield():
                 await self._call(_operations.delete(token.id, missing_ok=True))
         except BaseException as failure:
             _log(logging.ERROR, "token %s lives on, delete it: %s: %s", token.id, type(failure).__name__, failure)
-            # An interruption goes on; before any other error goes that a token lives.
+            # What interrupts goes on; before any other error goes that a token lives.
             if leaving is None or isinstance(leaving, Exception) or not isinstance(failure, Exception):
                 raise
 
@@ -275,7 +271,7 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
         coroutine.send(None)
         coroutine.throw(TypeError("store waits as coroutines do; AsyncProjectTokens.rotate is for that"))
     except StopIteration as done:
-        return done.value
+        return cast("T", done.value)
     raise AssertionError
 
 

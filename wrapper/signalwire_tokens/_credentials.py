@@ -6,21 +6,19 @@ import base64
 import ipaddress
 import os
 import re
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-import attrs
 import httpx
 
 from .errors import ConfigurationError
 from .models import SecretStr
 
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_URL = re.compile(rf"(?:https?://)?(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?/?")
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+SPACE = rf"(?:https?://)?(?:{LABEL}(?:\.{LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?/?"
 
 
-@attrs.frozen
-class Credentials:
+class Credentials(NamedTuple):
     """Where requests go, and the Authorization header they carry there and nowhere else."""
 
     origin: str
@@ -28,21 +26,17 @@ class Credentials:
     authorization: SecretStr
 
 
-class _Masked(SecretStr):
-    """A value that may be of a wrong type, masked all the same."""
-
-    __slots__ = ()
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
+Masked = SecretStr | type | None
 
 
-def masked(*values: object) -> list[SecretStr | None]:
-    """Mask what was given, whatever it is: `resolve` refuses what is no string."""
-    return [value if value is None or isinstance(value, SecretStr) else _Masked(value) for value in values]
+def masked(*given: object) -> list[Masked]:
+    """Mask what was given; of what is no string keep the type, for `resolve` to refuse."""
+    return [
+        v if v is None or isinstance(v, SecretStr) else SecretStr(v) if isinstance(v, str) else type(v) for v in given
+    ]
 
 
-def resolve(space: SecretStr | None, project_id: SecretStr | None, api_token: SecretStr | None) -> Credentials:
+def resolve(space: Masked, project_id: Masked, api_token: Masked) -> Credentials:
     """Fill what is None from the environment and check it all; raise ConfigurationError for what is amiss.
 
     All three come masked, as people mix them up, and no message repeats what was given.
@@ -57,26 +51,26 @@ def resolve(space: SecretStr | None, project_id: SecretStr | None, api_token: Se
     password = _value("api_token", "SIGNALWIRE_API_TOKEN", api_token)
     if ":" in user.get_secret_value():
         raise ConfigurationError("project_id (or SIGNALWIRE_PROJECT_ID) has a colon; expected the project's UUID")
-    pair = f"{user.get_secret_value()}:{password.get_secret_value()}".encode()
+    pair = base64.b64encode(f"{user.get_secret_value()}:{password.get_secret_value()}".encode())
     try:
         shown = str(UUID(user.get_secret_value()))
     except ValueError:
         # People swap the project ID and the API token.
         shown = str(user)
-    return Credentials(origin, shown, SecretStr(f"Basic {base64.b64encode(pair).decode()}"))
+    return Credentials(origin, shown, SecretStr(f"Basic {pair.decode()}"))
 
 
-def _value(argument: str, variable: str, given: SecretStr | None) -> SecretStr:
+def _value(argument: str, variable: str, given: Masked) -> SecretStr:
     source = f"the environment variable {variable}" if given is None else f"the argument {argument}"
     if given is None:
         if variable not in os.environ:
             raise ConfigurationError(f"{argument} is missing: pass it, or set the environment variable {variable}")
         given = SecretStr(os.environ[variable])
-    if not isinstance(given.get_secret_value(), str):
-        raise TypeError(f"{argument} must be a str, not {type(given.get_secret_value()).__name__}")
+    if isinstance(given, type):
+        raise TypeError(f"{argument} must be a str, not {given.__name__}")
     if not given:
         raise ConfigurationError(f"{source} is empty: give {argument} a value, or set {variable}")
-    if not re.fullmatch(r"[!-~]+", given.get_secret_value()):
+    if not re.fullmatch("[!-~]+", given.get_secret_value()):
         raise ConfigurationError(
             f"{source} has white space or characters other than ASCII; was a line end copied into {argument} (or "
             f"{variable})?"
@@ -87,12 +81,11 @@ def _value(argument: str, variable: str, given: SecretStr | None) -> SecretStr:
 def _origin(given: SecretStr) -> str | None:
     # Raises nothing, as this frame holds the space unmasked, and with it what it was mixed up with.
     space = given.get_secret_value()
-    if re.fullmatch(_LABEL, space):
+    if re.fullmatch(LABEL, space):
         return f"https://{space}.signalwire.com"
     try:
         url = httpx.URL(space if "://" in space else f"https://{space}")
-        local = url.host == "localhost" or (url.scheme == "http" and ipaddress.ip_address(url.host).is_loopback)
+        safe = url.scheme == "https" or url.host == "localhost" or ipaddress.ip_address(url.host).is_loopback
     except (httpx.InvalidURL, ValueError):
         return None
-    allowed = _URL.fullmatch(space) and (url.scheme == "https" or local) and (url.port or 0) < 65536
-    return str(url).rstrip("/") if allowed else None
+    return str(url).rstrip("/") if safe and re.fullmatch(SPACE, space) and (url.port or 0) < 65536 else None

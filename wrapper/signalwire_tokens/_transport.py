@@ -27,8 +27,7 @@ class Deadline(float):
 
     def left(self) -> float:
         """Return the seconds that are left; raise TimeoutError if there are none."""
-        left = self._end - time.monotonic()
-        if left <= 0:
+        if (left := self._end - time.monotonic()) <= 0:
             raise TimeoutError("the time for the whole attempt is up")
         return left
 
@@ -55,8 +54,9 @@ def bounded_client(**options: Any) -> httpx.Client:
     client = httpx.Client(**options)
     # httpx has no public way to the network backend.
     for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, httpx.HTTPTransport):
-            transport._pool._network_backend = _Bounded(transport._pool._network_backend)
+        pool: Any = getattr(transport, "_pool", None)
+        if pool:
+            pool._network_backend = _Bounded(pool._network_backend)
     return client
 
 
@@ -72,46 +72,47 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         yield self._content
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self.handed_over = True
-        yield self._content
+        for content in self:
+            yield content
 
 
 def _chain(failure: BaseException) -> list[BaseException]:
     found: list[BaseException] = []
-    pending: list[BaseException | None] = [failure]
+    pending = [failure]
     while pending:
         link = pending.pop()
         # Each once: chains may form a ring.
-        if link is not None and not any(link is known for known in found):
+        if not any(link is known for known in found):
             found.append(link)
-            pending += [*getattr(link, "exceptions", ()), link.__context__, link.__cause__]
+            pending += filter(None, (*getattr(link, "exceptions", ()), link.__context__, link.__cause__))
     return found
-
-
-def reason(failure: BaseException) -> str:
-    """Say what a failure says; some transports leave that to its cause."""
-    links = [] if isinstance(failure, TimeoutError) else _chain(failure)
-    link = next((link for link in links if str(link)), failure)
-    return f"{type(link).__name__}: {link}"
-
-
-def harmless(failure: Exception, secret: str) -> Exception:
-    """Take from a failure what an error reporter would show: frames, whose locals hold `secret`, and `secret` itself."""
-    strip(failure)
-    if secret not in repr(failure):
-        return failure
-    # aiohttp's errors hold the request. One of the same type and text takes the place.
-    kind, text = type(failure), str(failure).replace(secret, "**********")
-    shown = {
-        "__str__": lambda _: text,
-        "__repr__": lambda _: f"{kind.__name__}({text!r})",
-        "__module__": kind.__module__,
-    }
-    bare = type(kind.__name__, (kind,), shown)
-    return bare.__new__(bare)
 
 
 def strip(failure: BaseException) -> None:
     """Drop the frames of a failure and of all behind it: those of httpx hold the Authorization header."""
     for link in _chain(failure):
         link.__traceback__ = None
+
+
+def reason(failure: BaseException | None) -> str:
+    """Say what a failure says; some transports leave that to its cause."""
+    links = [] if failure is None or isinstance(failure, TimeoutError) else _chain(failure)
+    link = next((link for link in links if str(link)), failure)
+    return f"{type(link).__name__}: {link}"
+
+
+def harmless(failure: Exception, secret: str) -> Exception:
+    """Take from a failure what an error reporter would show: its frames, and `secret` if it is in the failure itself."""
+    strip(failure)
+    if secret not in repr(failure):
+        return failure
+    # aiohttp's errors hold the request. One of the same type and text takes the place.
+    kind, text = type(failure), str(failure).replace(secret, "**********")
+    names = {
+        "__module__": kind.__module__,
+        "__str__": lambda _: text,
+        "__repr__": lambda _: f"{kind.__name__}({text!r})",
+    }
+    bare: Any = type(kind.__name__, (kind,), names)
+    stand_in: Exception = bare.__new__(bare)
+    return stand_in

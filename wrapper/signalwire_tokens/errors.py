@@ -27,10 +27,8 @@ class ErrorDetail:
 class SignalWireError(Exception):
     """The base of all errors of this library.
 
-    Attributes:
-        operation: The call that failed (`create`, `update`, `delete` or `rotate`); None outside a call.
-        may_have_applied: True if the service may have carried the call out all the same. After a `create`, look in
-            the dashboard for a token of that name, since no call lists tokens.
+    `operation` is the call that failed, None outside a call. `may_have_applied` is true if the service may have carried
+    it out all the same; after a `create`, look in the dashboard for a token of that name, since no call lists tokens.
     """
 
     operation: str | None = None
@@ -56,11 +54,8 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(SignalWireError):
     """The service answered with a status other than success.
 
-    Attributes:
-        status_code: The HTTP status.
-        errors: What the service reported, in its order; empty if the body had no known shape.
-        request_id: The service's name for the request, to quote to its support; None if it gave none.
-        retry_after: The seconds the service asks to wait; None if it did not ask.
+    `errors` is what it reported, in its order; empty if the body had no known shape. `request_id` is its name for the
+    request, to quote to its support, and `retry_after` the seconds it asks to wait; None if it gave none.
     """
 
     status_code: int = 0
@@ -100,12 +95,8 @@ class InternalServerError(APIStatusError):
 class InvalidResponseError(SignalWireError):
     """The service reported success without a whole token. A token may live, so what came is kept here.
 
-    Attributes:
-        body: All that came, decoded as UTF-8; `body.get_secret_value().encode("utf-8", "surrogateescape")` gives
-            the bytes back. None after unpickling: secrets are not pickled.
-        token_id: The token's ID as far as it could be read, to delete it by; None otherwise.
-        token: The secret as far as it could be read; None otherwise, and after unpickling.
-        request_id: The service's name for the request; None if it gave none.
+    `body` is all that came; `body.get_secret_value().encode("utf-8", "surrogateescape")` gives its bytes. `token_id`
+    and `token` are what could be read of it, else None. A pickle leaves `body` and `token` behind.
     """
 
     may_have_applied: bool = True
@@ -114,24 +105,17 @@ class InvalidResponseError(SignalWireError):
     token: SecretStr | None = None
     request_id: str | None = None
 
-    # A copy in memory keeps the secrets that a pickle leaves behind.
-    def __copy__(self) -> Self:
+    def __copy__(self, _memo: object = None) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**vars(self), "body": None, "token": None}
 
 
 class RotationError(SignalWireError):
-    """The new token is stored, but the old one could not be deleted: both live.
-
-    Attributes:
-        new_token_id: The ID of the token that `store` has.
-        old_token_id: The ID of the token to delete by hand.
-    """
+    """The new token is stored, but the old one could not be deleted: both live. Delete the old one."""
 
     may_have_applied: bool = True
     new_token_id: UUID | None = None

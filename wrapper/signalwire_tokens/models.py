@@ -7,11 +7,13 @@ import hmac
 from typing import TYPE_CHECKING, NoReturn
 
 import attrs
+from attrs.validators import deep_iterable, instance_of
 
 from signalwire_rest.models.permission import Permission
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Self
     from uuid import UUID
 
 __all__ = ["ApiToken", "Permission", "SecretStr", "UnlistedPermission", "parse_permissions"]
@@ -21,17 +23,12 @@ DASHBOARD_NAMES = {"voice": "calling", "tasks": "tasking"}
 
 
 class SecretStr:
-    """A string that shows itself only on request.
-
-    It is masked in `str`, `repr` and formatting, compares in constant time, and refuses to be pickled or to be
-    written as JSON.
+    """A string that shows itself only on request: masked in `str`, `repr` and formatting, neither pickled nor in JSON.
 
     Example:
         >>> secret = SecretStr("PT0123")
-        >>> print(secret)
-        **********
-        >>> secret.get_secret_value()
-        'PT0123'
+        >>> print(secret, secret.get_secret_value())
+        ********** PT0123
     """
 
     __slots__ = ("_value",)
@@ -66,23 +63,17 @@ class SecretStr:
     def __hash__(self) -> int:
         return hash(self._value)
 
-    def __copy__(self) -> SecretStr:
+    def __copy__(self, _memo: object = None) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> SecretStr:
-        return self
+    __deepcopy__ = __copy__
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SecretStr cannot be pickled; store get_secret_value() in a vault instead")
 
 
 class UnlistedPermission(str):
-    """A permission that the service knows and `Permission` does not list. It is sent as it is, unchecked.
-
-    Example:
-        >>> parse_permissions([UnlistedPermission("fsa"), "calling"])
-        ('fsa', <Permission.CALLING: 'calling'>)
-    """
+    """A permission that the service has and `Permission` lacks, as in `UnlistedPermission("fsa")`. Sent unchecked."""
 
     __slots__ = ()
 
@@ -94,32 +85,23 @@ class UnlistedPermission(str):
 
 @attrs.frozen
 class ApiToken:
-    """An API token as the service described it.
+    """An API token as the service described it. Of `permissions`, values that `Permission` lacks stay plain strings.
 
-    Attributes:
-        id: The ID, by which it is changed and deleted.
-        name: The name.
-        permissions: What it allows; values that `Permission` does not list stay plain strings.
-        token: The secret, the password of Basic authentication. The service shows it to nobody else.
+    `token` is the secret, the password of HTTP Basic authentication, which the service shows to nobody else.
     """
 
     id: UUID
-    name: str
-    permissions: tuple[Permission | str, ...]
+    name: str = attrs.field(validator=instance_of(str))
+    permissions: tuple[Permission | str, ...] = attrs.field(validator=deep_iterable(instance_of(str)))
     token: SecretStr
 
 
-def parse_permissions(values: Iterable[Permission | str]) -> tuple[Permission | UnlistedPermission, ...]:
-    """Check permissions and drop repetitions, before anything is sent.
-
-    Raises:
-        TypeError: `values` is no iterable, or holds something other than strings.
-        ValueError: `values` is a bare string, is empty, or holds a value that is no `Permission`.
-    """
+def parse_permissions(values: Iterable[Permission | str]) -> list[Permission | UnlistedPermission]:
+    """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
     if isinstance(values, str):
         raise ValueError(f"permissions must be a list, such as [{str(values)!r}], not a bare string")  # noqa: TRY004
     try:
-        parsed = tuple(dict.fromkeys(_parse_permission(value) for value in values))
+        parsed = list(dict.fromkeys(_parse_permission(value) for value in values))
     except TypeError as error:
         raise TypeError(f"permissions must be a list of Permission or str: {error}") from None
     if not parsed:
@@ -132,11 +114,9 @@ def _parse_permission(value: object) -> Permission | UnlistedPermission:
         return value
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} found")
-    try:
+    if value in list(Permission):
         return Permission(value)
-    except ValueError:
-        known = [*Permission, *DASHBOARD_NAMES]
-        near = difflib.get_close_matches(value.strip().lower(), known, n=1)
+    near = difflib.get_close_matches(value.strip().lower(), [*Permission, *DASHBOARD_NAMES], n=1)
     hint = f"did you mean {DASHBOARD_NAMES.get(near[0], str(near[0]))!r}? " if near else ""
     raise ValueError(
         f"unknown permission {value!r}: {hint}Valid are: {', '.join(Permission)}. "
