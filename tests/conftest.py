@@ -1,6 +1,7 @@
 """The same cases for every client: each test gets `connect`, which yields a client whose calls are plain calls."""
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -80,6 +81,13 @@ def space() -> FakeSpace:
 def tokens(flavour: Flavour, space: FakeSpace) -> Iterator[Any]:
     with flavour.on(space) as client:
         yield client
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 @pytest.fixture(autouse=True)

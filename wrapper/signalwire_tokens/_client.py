@@ -91,7 +91,7 @@ class _Attempt:
             result = _operations.failed(
                 self._call,
                 APITimeoutError if late else APIConnectionError,
-                f"no answer from {self.request.url.host}{' in time' if late else ''}: {_transport.reason(cast('Exception', failure))}",
+                f"no answer from {self.request.url.host}{' in time' if late else ''}: {_transport.reason(failure)}",
                 "" if self.body.handed_over else "nothing was sent",
                 applied=self.body.handed_over or applied,
             )
@@ -205,7 +205,7 @@ class _Client(Generic[HttpClient]):
         """Send a call, again where the policy allows it; return its result or raise its error."""
         applied, number = False, 0
         while True:
-            attempt = self._attempt(call, applied=applied)
+            attempt, result = self._attempt(call, applied=applied), None
             try:
                 result = attempt.outcome(await self._transfer(attempt), applied=applied)
                 if not isinstance(result, SignalWireError):
@@ -218,7 +218,7 @@ class _Client(Generic[HttpClient]):
                     await _settled(self._sleep(pause))
             except BaseException as interruption:
                 _transport.strip(interruption)
-                if applied or attempt.body.handed_over:
+                if applied or (result is None and attempt.body.handed_over):
                     _log(logging.WARNING, "%s", attempt.interrupted(interruption))
                 raise
             if pause is None:

@@ -102,17 +102,13 @@ def reason(failure: BaseException | None) -> str:
 
 
 def harmless(failure: Exception, secret: str) -> Exception:
-    """Take from a failure what an error reporter would show: its frames, and `secret` if it is in the failure itself."""
+    """Take from a failure what an error reporter would show: its frames, and `secret` where it stands in it."""
     strip(failure)
     if secret not in repr(failure):
         return failure
     # aiohttp's errors hold the request. One of the same type and text takes the place.
     kind, text = type(failure), str(failure).replace(secret, "**********")
-    names = {
-        "__module__": kind.__module__,
-        "__str__": lambda _: text,
-        "__repr__": lambda _: f"{kind.__name__}({text!r})",
-    }
-    bare: Any = type(kind.__name__, (kind,), names)
+    shown = {"__str__": lambda _: text, "__repr__": lambda _: f"{kind.__name__}({text!r})"}
+    bare: Any = type(kind.__name__, (kind,), {**shown, "__module__": kind.__module__})
     stand_in: Exception = bare.__new__(bare)
     return stand_in
