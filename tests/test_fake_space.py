@@ -238,6 +238,16 @@ def test_requests_are_kept_with_their_secrets_masked(http, space) -> None:
     for authorization in (created["token"], f"Bearer {created['token']}", f"{created['token']} x"):
         http.get("/", headers={"Authorization": authorization}, auth=None)
         assert space.requests[-1].headers["authorization"] == "**********"
+    for name in ("Cookie", "X-Api-Key", "Proxy-Authorization"):
+        for secret in (created["token"], space.api_token.get_secret_value()):
+            http.get("/", headers={name: f"key={secret}"})
+            assert space.requests[-1].headers[name.lower()] == "**********"
+    http.auth = (space.project_id, created["token"])
+    http.headers["X-Other"] = "shown"
+    space.tokens[UUID(created["id"])].permissions = ("management",)
+    http.delete(f"{TOKENS}/{created['id']}", headers={"X-Api-Key": created["token"]})
+    assert space.tokens == {}
+    assert space.requests[-1].headers["x-other"] == "shown"
     assert created["token"] not in repr(space.requests)
     assert space.api_token.get_secret_value() not in f"{space!r} {vars(space)!r}"
 
@@ -293,6 +303,14 @@ class TestFaults:
     def test_a_fault_is_one_thing(self, space, fault) -> None:
         with pytest.raises(ValueError, match="exactly one"):
             space.fail_next(**fault)
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [("timeout", TypeError), (True, TypeError), (503.0, TypeError), (100, ValueError), (600, ValueError)],
+    )
+    def test_a_status_that_is_none_is_refused_at_once(self, space, status, error) -> None:
+        with pytest.raises(error, match=f"not {status!r}"):
+            space.fail_next(status)
 
 
 def test_serving_ends_with_no_thread_and_no_port_left() -> None:
@@ -436,3 +454,12 @@ def test_a_shell_can_use_it(number) -> None:
         assert run.wait(10) == 0
         assert run.stdout.read() == ""
     assert used.stdout == "**********\n"
+
+
+def test_it_helps_whoever_asks_and_refuses_what_it_does_not_know() -> None:
+    command = [sys.executable, "-m", "signalwire_tokens.testing"]
+    asked = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=20)
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert "python -m signalwire_tokens.testing" in asked.stdout
+    refused = subprocess.run([*command, "8080"], capture_output=True, text=True, timeout=20)
+    assert (refused.returncode, refused.stdout) == (2, "")

@@ -6,6 +6,7 @@ from a shell.
 
 from __future__ import annotations
 
+import argparse
 import base64
 import contextlib
 import hmac
@@ -134,13 +135,18 @@ class FakeSpace:
             timeout: Never answer. In process, that is an immediate `httpx.ReadTimeout`. Default: answer.
 
         Raises:
-            ValueError: Not exactly one of `status`, `disconnect` and `timeout` is given.
+            TypeError, ValueError: `status` is no final HTTP status (200 to 599), or not exactly one of `status`,
+                `disconnect` and `timeout` is given.
 
         Example:
             >>> space.fail_next(timeout=True, applied=True)  # the token is minted, and nobody hears of it
         """
         if [status is not None, disconnect, timeout].count(True) != 1:
             raise ValueError("give exactly one of status, disconnect and timeout")
+        if status is not None and (isinstance(status, bool) or not isinstance(status, int)):
+            raise TypeError(f"status must be an int such as 503, not {status!r}; timeout=True never answers")
+        if status is not None and not 200 <= status <= 599:
+            raise ValueError(f"status must be from 200 to 599, not {status}")
         if status is None:
             answer = None
         elif body is None:
@@ -188,16 +194,25 @@ class FakeSpace:
             body = None
         with self._lock:
             fault = self._faults.pop(0) if self._faults else None
+            # Before it is carried out: a token that deletes itself is a secret still.
+            masked = self._masked(headers)
             answer = None
             if fault is None or fault.applied:
                 answer = self._answer(method, path, headers.get("authorization", ""), body)
             if fault is not None:
                 answer = fault.answer
-            if "authorization" in headers:
-                basic = headers["authorization"].lower().startswith("basic ")
-                headers["authorization"] = "Basic **********" if basic else "**********"
-            self.requests.append(FakeRequest(method, path, headers, body, answer.status if answer else None))
+            self.requests.append(FakeRequest(method, path, masked, body, answer.status if answer else None))
         return answer or fault or _problem(500)
+
+    def _masked(self, headers: dict[str, str]) -> dict[str, str]:
+        living = [token.get_secret_value() for token in (self.api_token, *(t.token for t in self.tokens.values()))]
+
+        def mask(name: str, value: str) -> str:
+            if name in {"authorization", "proxy-authorization"}:
+                return "Basic **********" if value.lower().startswith("basic ") else "**********"
+            return "**********" if any(secret in value for secret in living) else value
+
+        return {name: mask(name, value) for name, value in headers.items()}
 
     def _answer(self, method: str, path: str, authorization: str, body: object) -> _Answer:
         project = self._authenticate(authorization)
@@ -432,6 +447,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _main() -> None:
+    description = "Serve a SignalWire space in memory, and print the three lines that make a shell use it."
+    argparse.ArgumentParser("python -m signalwire_tokens.testing", description=description).parse_args()
     # Unlike an Event's set(), put() may interrupt anything.
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
