@@ -1,0 +1,499 @@
+"""The command `signalwire-tokens`: mint, change, rotate and revoke API tokens from a shell (extra `cli`).
+
+Exit codes: 0 done; 1 refused by the service, or not done and nothing left behind; 2 wrong usage or configuration;
+3 outcome unknown: a token may live that nobody holds, or the old and the new one both live; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import re
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    import click
+except ModuleNotFoundError:
+    print("signalwire-tokens needs the extra cli: pip install 'signalwire-tokens[cli]'", file=sys.stderr)
+    raise SystemExit(2) from None
+
+from . import (
+    ConfigurationError,
+    InvalidResponseError,
+    Permission,
+    ProjectTokens,
+    RotationError,
+    SignalWireError,
+    __version__,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from . import ApiToken
+
+    Store = Callable[[bytes], None]
+
+__all__ = ["main"]
+
+DONE, NOT_DONE, WRONG_USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
+
+# More than a token's description takes, so that a full disk shows before a token is minted.
+_ROOM = 16 * 1024
+# Read alike by a shell, by docker --env-file and by GITHUB_ENV, none of which unquote as the others do.
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_CLEAR_LINE = "\r\x1b[K"
+
+
+class _CommandError(Exception):
+    """What ends the command: one sentence, and an exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _PermissionName(click.Choice[str]):
+    """Completes and lists permissions; the library refuses others, and says which was meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        return str(value)
+
+
+def _say(text: str, *, nl: bool = True) -> None:
+    # What was done is done, whether or not somebody reads of it.
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True, nl=nl)
+
+
+def _spins() -> bool:
+    quiet = any(os.environ.get(name) for name in ("NO_COLOR", "CI")) or os.environ.get("TERM") == "dumb"
+    return sys.stderr is not None and sys.stderr.isatty() and not quiet
+
+
+@contextlib.contextmanager
+def _spinner(label: str) -> Iterator[Callable[[], None]]:
+    """Turn a wheel on a terminal until the end, or until what is yielded is called."""
+    done = threading.Event()
+
+    def spin() -> None:
+        frames = itertools.cycle("|/-\\")
+        while not done.wait(0.1):
+            _say(f"{_CLEAR_LINE}{next(frames)} {label}", nl=False)
+        _say(_CLEAR_LINE, nl=False)
+
+    wheel = threading.Thread(target=spin if _spins() else done.wait, daemon=True)
+
+    def stop() -> None:
+        done.set()
+        wheel.join()
+
+    wheel.start()
+    try:
+        yield stop
+    finally:
+        stop()
+
+
+def _finish_first() -> None:
+    """From here on let an interruption wait: half-way, it would leave a token behind."""
+
+    def later(*_: object) -> None:
+        # Straight to the descriptor: the stream may be in use by what was interrupted.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nfinishing first, so that no token is left behind\n")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, later)
+
+
+@contextlib.contextmanager
+def _client(operation: str, *, mints: bool) -> Iterator[ProjectTokens]:
+    """Open a client from the environment, and end the command with the right exit code when a call fails."""
+    try:
+        with ProjectTokens() as tokens:
+            yield tokens
+    except InvalidResponseError as error:
+        known = f"; the ID in it was {error.token_id}" if error.token_id else ""
+        raise _CommandError(f"{error}{known}", UNKNOWN) from None
+    except SignalWireError as error:
+        code = UNKNOWN if error.may_have_applied else NOT_DONE
+        raise _CommandError(str(error), WRONG_USAGE if isinstance(error, ConfigurationError) else code) from None
+    except (TypeError, ValueError) as error:
+        raise _CommandError(str(error), WRONG_USAGE) from None
+    except KeyboardInterrupt:
+        if mints:
+            raise _CommandError(
+                f"interrupted while {operation}: a token of this name may live; look for it in the dashboard", UNKNOWN
+            ) from None
+        raise _CommandError(f"interrupted while {operation}; run it again to be sure", INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def _file(path: Path, *, force: bool) -> Iterator[Store]:
+    """Reserve a file and room in it, and yield what fills it: whole, synced and for its owner alone."""
+    with contextlib.ExitStack() as undo:
+        try:
+            try:
+                # Taken now, so that nobody else takes the name while the token is minted.
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                undo.callback(path.unlink, missing_ok=True)
+            except FileExistsError:
+                if not force:
+                    raise _CommandError(
+                        f"{path} exists; name another file, or replace it with --force", WRONG_USAGE
+                    ) from None
+                if not stat.S_ISREG(path.lstat().st_mode):
+                    raise _CommandError(f"{path} is no regular file; name another", WRONG_USAGE) from None
+            descriptor, name = tempfile.mkstemp(prefix=".signalwire-tokens-", dir=path.parent)
+            undo.callback(Path(name).unlink, missing_ok=True)
+            file = undo.enter_context(os.fdopen(descriptor, "wb"))
+            file.write(bytes(_ROOM))
+            file.flush()
+            os.fsync(descriptor)
+        except OSError as error:
+            raise _CommandError(
+                f"{path} cannot be written, so nothing was sent: {error.strerror}", WRONG_USAGE
+            ) from None
+
+        def store(content: bytes) -> None:
+            _finish_first()
+            file.seek(0)
+            file.write(content)
+            file.truncate()
+            os.fsync(descriptor)
+            file.close()
+            Path(name).replace(path)
+            undo.pop_all()
+            # Not every system can open or sync a directory; the file itself is synced.
+            with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+                directory = os.open(path.parent, os.O_RDONLY)
+                stack.callback(os.close, directory)
+                os.fsync(directory)
+
+        yield store
+
+
+@contextlib.contextmanager
+def _stdout(*, reveal: bool) -> Iterator[Store]:
+    """Yield what writes to standard output, unless that is a terminal that may not see the secret."""
+    if sys.stdout is None:
+        raise _CommandError("standard output is closed, so nothing was sent; name a file with --out", WRONG_USAGE)
+    terminal = sys.stdout.isatty()
+    if terminal and not reveal:
+        raise _CommandError(
+            "standard output is a terminal, so nothing was sent; use --out FILE or a pipe, or show the secret "
+            "with --reveal",
+            WRONG_USAGE,
+        )
+
+    def store(content: bytes) -> None:
+        # Not through sys.stdout, which would keep what it could not write and try again on exit.
+        with open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
+            stdout.write(content)
+            if terminal and not content.endswith(b"\n"):
+                stdout.write(b"\n")
+
+    yield store
+
+
+@contextlib.contextmanager
+def _command(line: str) -> Iterator[Store]:
+    """Yield what hands the secret to a command on its standard input. No shell has part in it."""
+    try:
+        arguments = shlex.split(line)
+    except ValueError as error:
+        raise _CommandError(f"--exec cannot be read: {error}", WRONG_USAGE) from None
+    if not arguments or shutil.which(arguments[0]) is None:
+        raise _CommandError(f"--exec names no command that is there: {line!r}; nothing was sent", WRONG_USAGE)
+
+    def store(content: bytes) -> None:
+        # The terminal interrupts the command too, and it alone knows whether it has stored the secret.
+        _finish_first()
+        with subprocess.Popen(arguments, stdin=subprocess.PIPE) as command:  # noqa: S603 - the user's own command
+            signal.signal(signal.SIGTERM, lambda *_: command.terminate())
+            command.communicate(content)
+        if command.returncode:
+            raise OSError(f"{arguments[0]} exited with {command.returncode}")
+
+    yield store
+
+
+def _rendered(token: ApiToken, form: str) -> bytes:
+    secret = token.token.get_secret_value()
+    if form == "json":
+        described = {"id": str(token.id), "name": token.name, "permissions": list(token.permissions), "token": secret}
+        return json.dumps(described).encode() + b"\n"
+    if form == "env":
+        if not _PLAIN.fullmatch(secret):
+            raise ValueError("the secret has characters that not all readers of KEY=VALUE lines read alike")
+        return f"SIGNALWIRE_API_TOKEN_ID={token.id}\nSIGNALWIRE_API_TOKEN={secret}\n".encode()
+    return secret.encode()
+
+
+def _described(token: ApiToken) -> str:
+    return f"token {token.id}, name {token.name!r}, permissions {', '.join(token.permissions)}"
+
+
+_permission = partial(
+    click.option,
+    "-p",
+    "--permission",
+    "permissions",
+    multiple=True,
+    type=_PermissionName([permission.value for permission in Permission]),
+    metavar="PERMISSION",
+)
+_subproject = click.option("--subproject", type=click.UUID, help="Mint for this subproject of the project.")
+_out = click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the secret to this file, whole, with mode 0600. It must be new, or --force given.",
+)
+_force = click.option("--force", is_flag=True, help="Let --out replace a file, atomically.")
+_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "env", "json"]),
+    default="text",
+    show_default=True,
+    help="text: the secret alone, without a line end unless on a terminal. env: SIGNALWIRE_API_TOKEN_ID and "
+    "SIGNALWIRE_API_TOKEN as KEY=VALUE lines, for shells, docker --env-file and GITHUB_ENV. json: an object with id, "
+    "name, permissions and token.",
+)
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  signalwire-tokens create ci -p calling -p messaging --out ci-token
+  signalwire-tokens create ci -p fax | gh secret set SIGNALWIRE_API_TOKEN
+  signalwire-tokens rotate TOKEN_ID ci -p fax --out ci-token --force
+
+\b
+Exit codes:
+    0  done
+    1  refused by the service, or not done; nothing is left behind
+    2  wrong usage or configuration; nothing was sent
+    3  outcome unknown: a token may live that nobody holds, or both live
+  130  interrupted; no token is left behind
+
+\b
+Completion (bash; zsh and fish alike):
+  eval "$(_SIGNALWIRE_TOKENS_COMPLETE=bash_source signalwire-tokens)"
+"""
+)
+@click.version_option(__version__)
+def _cli() -> None:
+    """Mint, change, rotate and revoke SignalWire API tokens.
+
+    The space and the credentials come from SIGNALWIRE_SPACE, SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN, never
+    from arguments. Secrets go where they are asked to; all else is said on standard error.
+    """
+
+
+@_cli.command(
+    epilog="""\b
+Examples:
+  signalwire-tokens create ci -p calling -p messaging --out ci-token
+  signalwire-tokens create ci -p fax --format env >> "$GITHUB_ENV"
+  signalwire-tokens create ci -p fax | docker secret create signalwire -
+"""
+)
+@click.argument("name")
+@_permission(required=True, help="What the token may do; repeat it for more. See `permissions`.")
+@_subproject
+@_out
+@_force
+@_format
+@click.option("--reveal", is_flag=True, help="Show the secret although standard output is a terminal.")
+def create(
+    *,
+    name: str,
+    permissions: tuple[str, ...],
+    subproject: UUID | None,
+    out: Path | None,
+    form: str,
+    force: bool,
+    reveal: bool,
+) -> None:
+    """Mint a token called NAME. Its secret goes to standard output or to --out, and is never shown again.
+
+    If it cannot be written there, the token is deleted again.
+    """
+    if out is None and force:
+        raise click.UsageError("--force goes with --out")
+    keep = _stdout(reveal=reveal) if out is None else _file(out, force=force)
+    with keep as store, _client("creating the token", mints=True) as tokens:
+        with _spinner("creating the token"):
+            created = tokens.create(name, permissions, subproject_id=subproject)
+        try:
+            store(_rendered(created, form))
+        except BaseException as failure:  # noqa: BLE001 - whatever it is, the token must not outlive it unknown
+            _finish_first()
+            interrupted = isinstance(failure, KeyboardInterrupt)
+            problem = "interrupted" if interrupted else f"the secret could not be written: {failure}"
+            try:
+                tokens.delete(created.id, missing_ok=True)
+            except SignalWireError as error:
+                raise _CommandError(
+                    f"{problem}; the new token {created.id} lives on, as deleting it failed too, so run "
+                    f"'signalwire-tokens delete {created.id}': {error}",
+                    UNKNOWN,
+                ) from None
+            raise _CommandError(
+                f"{problem}; the new token was deleted again", INTERRUPTED if interrupted else NOT_DONE
+            ) from None
+    _say(f"created {_described(created)}" + (f"; its secret is in {out}" if out else ""))
+
+
+@_cli.command(
+    epilog="""\b
+Examples:
+  signalwire-tokens update TOKEN_ID --name ci-deploy
+  signalwire-tokens update TOKEN_ID -p calling -p fax
+"""
+)
+@click.argument("token_id", type=click.UUID)
+@click.option("--name", help="The new name.")
+@_permission(help="What the token may do from now on; repeat it for more.")
+def update(token_id: UUID, name: str | None, permissions: tuple[str, ...]) -> None:
+    """Change the name or the permissions of a token. Its secret stays."""
+    with _client("changing the token", mints=False) as tokens, _spinner("changing the token"):
+        changed = tokens.update(token_id, name=name, permissions=permissions or None)
+    _say(f"changed {_described(changed)}")
+
+
+@_cli.command(
+    epilog="""\b
+Examples:
+  signalwire-tokens rotate TOKEN_ID ci -p fax --out ci-token --force
+  signalwire-tokens rotate TOKEN_ID ci -p fax --exec 'gh secret set SIGNALWIRE_API_TOKEN'
+"""
+)
+@click.argument("token_id", type=click.UUID)
+@click.argument("name")
+@_permission(required=True, help="What the new token may do; repeat it for more. See `permissions`.")
+@_subproject
+@_out
+@_force
+@click.option(
+    "--exec",
+    "command",
+    metavar="COMMAND",
+    help="Hand the secret to this command on its standard input; it must have stored it when it exits with 0. It is "
+    "run without a shell.",
+)
+@_format
+def rotate(
+    *,
+    token_id: UUID,
+    name: str,
+    permissions: tuple[str, ...],
+    subproject: UUID | None,
+    out: Path | None,
+    command: str | None,
+    form: str,
+    force: bool,
+) -> None:
+    """Mint a token called NAME, store its secret, and only then delete the old token TOKEN_ID.
+
+    At every moment one that is stored works. If storing fails, the new token is deleted again and the old one stays.
+    """
+    if (out is None) == (command is None):
+        raise click.UsageError("give one of --out and --exec: the old token is deleted once the new one is stored")
+    if out is None and force:
+        raise click.UsageError("--force goes with --out")
+    keep = _file(out, force=force) if out else _command(command or "")
+    minted: list[ApiToken] = []
+    with (
+        keep as store,
+        _client("rotating the token", mints=True) as tokens,
+        _spinner("rotating the token") as stop,
+    ):
+
+        def keep_new(token: ApiToken) -> None:
+            minted.append(token)
+            stop()
+            try:
+                store(_rendered(token, form))
+            except (OSError, ValueError) as failure:
+                raise _CommandError(
+                    f"the secret could not be stored: {failure}; the new token was deleted again, the old one stays",
+                    NOT_DONE,
+                ) from None
+
+        try:
+            created = tokens.rotate(token_id, name, permissions, store=keep_new, subproject_id=subproject)
+        except RotationError:
+            raise
+        except SignalWireError as error:
+            if not minted:
+                raise
+            new = minted[0].id
+            raise _CommandError(
+                f"the secret could not be stored, and the new token {new} lives on beside the old one, as deleting it "
+                f"failed too, so run 'signalwire-tokens delete {new}': {error}",
+                UNKNOWN,
+            ) from None
+    _say(f"created {_described(created)}; its secret is stored, and the old token {token_id} is deleted")
+
+
+@_cli.command(
+    epilog="""\b
+Example:
+  signalwire-tokens delete TOKEN_ID
+"""
+)
+@click.argument("token_id", type=click.UUID)
+def delete(token_id: UUID) -> None:
+    """Delete a token: whoever uses it is refused from then on. This cannot be undone."""
+    with _client("deleting the token", mints=False) as tokens, _spinner("deleting the token"):
+        tokens.delete(token_id)
+    _say(f"deleted token {token_id}")
+
+
+@_cli.command()
+def permissions() -> None:
+    """List the permissions that a token can have. Needs no credentials."""
+    for permission in Permission:
+        click.echo(permission.value)
+
+
+def main() -> None:
+    """Run the command `signalwire-tokens` and exit.
+
+    Example:
+        >>> main()
+    """
+    # A job that is cancelled must not leave a token behind either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.basicConfig(format=f"{_CLEAR_LINE if _spins() else ''}%(message)s")
+    # Retries are told as they come; an error is told once, at the end.
+    logging.getLogger().handlers[0].addFilter(lambda record: record.levelno < logging.ERROR)
+    try:
+        sys.exit(_cli.main(prog_name="signalwire-tokens", standalone_mode=False))
+    except click.ClickException as error:
+        with contextlib.suppress(OSError):
+            error.show()
+        sys.exit(error.exit_code)
+    except _CommandError as error:
+        _say(f"Error: {error}")
+        sys.exit(error.code)
+    except click.Abort:
+        _say("Error: interrupted; nothing was sent")
+        sys.exit(INTERRUPTED)
