@@ -1,24 +1,28 @@
 """Mint, change, rotate and revoke SignalWire API tokens without losing or leaking one."""
 
-from ._client import AsyncProjectTokens, ProjectTokens, __version__
-from .errors import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    ErrorDetail,
-    InternalServerError,
-    InvalidResponseError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    RotationError,
-    SignalWireError,
-    UnprocessableEntityError,
-)
-from .models import ApiToken, Permission, SecretStr, UnlistedPermission
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._client import AsyncProjectTokens, ProjectTokens, __version__
+    from .errors import (
+        APIConnectionError,
+        APIStatusError,
+        APITimeoutError,
+        AuthenticationError,
+        BadRequestError,
+        ConfigurationError,
+        ErrorDetail,
+        InternalServerError,
+        InvalidResponseError,
+        NotFoundError,
+        PermissionDeniedError,
+        RateLimitError,
+        RotationError,
+        SignalWireError,
+        UnprocessableEntityError,
+    )
+    from .models import ApiToken, Permission, SecretStr, UnlistedPermission
 
 __all__ = [
     "APIConnectionError",
@@ -44,3 +48,18 @@ __all__ = [
     "UnprocessableEntityError",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Imported on first use: httpx is slow to load, and pytest loads this package in every run.
+    if name in __all__:
+        for module in ("errors", "models", "_client"):
+            found = getattr(import_module(f".{module}", __name__), name, None)
+            if found is not None:
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
