@@ -272,7 +272,7 @@ _format = click.option(
     default="text",
     show_default=True,
     help="text: the secret alone, without a line end unless on a terminal. env: SIGNALWIRE_API_TOKEN_ID and "
-    "SIGNALWIRE_API_TOKEN as KEY=VALUE lines, for shells, docker --env-file and GITHUB_ENV. json: an object with id, "
+    "SIGNALWIRE_API_TOKEN as KEY=VALUE lines, for shells, docker --env-file and, once it is masked, GITHUB_ENV. json: an object with id, "
     "name, permissions and token.",
 )
 
@@ -310,7 +310,7 @@ def _cli() -> None:
     epilog="""\b
 Examples:
   signalwire-tokens create ci -p calling -p messaging --out ci-token
-  signalwire-tokens create ci -p fax --format env >> "$GITHUB_ENV"
+  signalwire-tokens create ci -p fax --format env --out ci.env
   signalwire-tokens create ci -p fax | docker secret create signalwire -
 """
 )

@@ -1,0 +1,70 @@
+"""An endpoint that mints tokens for tenants: `uvicorn fastapi_app:app`.
+
+Put your own authentication before it: whoever reaches it gets tokens.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from signalwire_tokens import AsyncProjectTokens, NotFoundError, Permission, RateLimitError, SignalWireError
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # One client for the whole process: it keeps its connections, and wrong settings stop the start and no request.
+    async with AsyncProjectTokens() as tokens:
+        app.state.tokens = tokens
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+def client(request: Request) -> AsyncProjectTokens:
+    tokens: AsyncProjectTokens = request.app.state.tokens
+    return tokens
+
+
+Tokens = Annotated[AsyncProjectTokens, Depends(client)]
+
+
+class Wanted(BaseModel):
+    name: str
+    permissions: list[Permission]
+
+
+class Minted(BaseModel):
+    id: UUID
+    # A plain string, as the answer is the one place where the secret belongs.
+    token: str
+
+
+@app.post("/tenants/{subproject_id}/tokens", status_code=201)
+async def create(subproject_id: UUID, wanted: Wanted, tokens: Tokens, response: Response) -> Minted:
+    # What stands in between must not keep the secret.
+    response.headers["Cache-Control"] = "no-store"
+    created = await tokens.create(wanted.name, wanted.permissions, subproject_id=subproject_id)
+    return Minted(id=created.id, token=created.token.get_secret_value())
+
+
+@app.delete("/tokens/{token_id}", status_code=204)
+async def delete(token_id: UUID, tokens: Tokens) -> None:
+    # A caller whose first try got lost asks again, and is told that it is done.
+    await tokens.delete(token_id, missing_ok=True)
+
+
+@app.exception_handler(SignalWireError)
+async def failed(_: Request, error: SignalWireError) -> JSONResponse:
+    # The text of an error holds no secret, but what happens behind this service is for its log.
+    if isinstance(error, NotFoundError):
+        return JSONResponse({"detail": "no such token"}, 404)
+    if isinstance(error, RateLimitError):
+        return JSONResponse({"detail": "try again later"}, 503, {"Retry-After": str(int(error.retry_after or 1))})
+    # A caller that tries again blindly would mint a second token.
+    return JSONResponse({"detail": "SignalWire failed", "may_have_applied": error.may_have_applied}, 502)

@@ -1,0 +1,39 @@
+"""Rotate an API token that a service reads from a file: `rotate_into_file.py TOKEN_ID FILE`.
+
+The command `signalwire-tokens rotate TOKEN_ID NAME -p ... --out FILE --force` does the same.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from signalwire_tokens import ApiToken, Permission, ProjectTokens, SignalWireError
+
+
+def main(token_id: str, file: str) -> None:
+    def store(new: ApiToken) -> None:
+        # In the same directory, as a rename is atomic only within a file system. Its mode is 0600 from the start.
+        descriptor, name = tempfile.mkstemp(dir=Path(file).parent)
+        try:
+            with os.fdopen(descriptor, "w") as temporary:
+                temporary.write(new.token.get_secret_value())
+                temporary.flush()
+                # A power cut must not leave an empty file once the old token is gone.
+                os.fsync(descriptor)
+            # A reader finds the old secret or the new one, never half of one, and both work at this moment.
+            Path(name).replace(file)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    with ProjectTokens() as tokens:
+        new = tokens.rotate(token_id, "service", [Permission.CALLING], store=store)
+    print(f"{file} holds the secret of {new.id} now, and {token_id} is deleted")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (SignalWireError, OSError) as error:
+        sys.exit(f"rotation failed: {error}")

@@ -1,0 +1,70 @@
+"""Mint one token per tenant subproject, thousands at once: `tenant_tokens.py FILE < subproject-ids`.
+
+FILE takes a line of JSON per token, as it is minted. Run it again with the same FILE to go on where it stopped.
+"""
+
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import anyio
+
+from signalwire_tokens import AsyncProjectTokens, Permission, SignalWireError
+
+# The service takes 1,380 writes a second; more calls in flight than these only wait in a queue.
+IN_FLIGHT = 16
+
+
+async def mint(waiting: list[str], file: TextIO) -> dict[str, SignalWireError]:
+    """Mint a token for each subproject that waits, write it to the file, and return what failed."""
+    minted = 0
+    failed: dict[str, SignalWireError] = {}
+
+    async def work(tokens: AsyncProjectTokens) -> None:
+        nonlocal minted
+        # The workers share the list; each takes the next until none is left.
+        while waiting:
+            subproject = waiting.pop()
+            try:
+                token = await tokens.create(f"tenant-{subproject}", [Permission.MESSAGING], subproject_id=subproject)
+            except SignalWireError as error:
+                # One tenant's failure is not the others'.
+                failed[subproject] = error
+            else:
+                line = {"subproject": subproject, "id": str(token.id), "token": token.token.get_secret_value()}
+                try:
+                    # Each as it comes, so that an end halfway loses none of those before.
+                    file.write(json.dumps(line) + "\n")
+                    file.flush()
+                except OSError:
+                    await tokens.delete(token.id)
+                    raise
+                minted += 1
+            print(f"\r{minted} minted, {len(failed)} failed, {len(waiting)} to go ", end="", file=sys.stderr)
+
+    async with AsyncProjectTokens() as tokens, anyio.create_task_group() as workers:
+        for _ in range(IN_FLIGHT):
+            workers.start_soon(work, tokens)
+    return failed
+
+
+def main(path: Path, subprojects: list[str]) -> int:
+    with open(path, "a+", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
+        file.seek(0)
+        done = {json.loads(line)["subproject"] for line in file}
+        waiting = [subproject for subproject in dict.fromkeys(subprojects) if subproject not in done]
+        failed = anyio.run(mint, waiting, file)
+        os.fsync(file.fileno())
+    print(file=sys.stderr)
+    for subproject, error in failed.items():
+        # Where a token may live, running again would mint a second one: a person must look first.
+        advice = "look in the dashboard first" if error.may_have_applied else "run again"
+        print(f"{subproject}: {advice}: {error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.stdin.read().split()))
