@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from readme_blocks import blocks
+from signalwire_tokens import Permission
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,10 +46,39 @@ def test_the_quick_start_does_what_it_says(space, environment) -> None:
 
 
 def test_each_shell_block_is_run_somewhere() -> None:
-    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"bash", "python"}
+    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"bash", "python", "sh"}
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     for number, block in enumerate(blocks(README, "bash"), 1):
         assert f"README.md bash {number}" in ci, block
+
+
+def test_the_shell_section_mints_rotates_and_deletes(space, environment, tmp_path) -> None:
+    [block] = blocks(README, "sh")
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    run = subprocess.run(["sh", "-eux"], input=block, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stdout.split()) == (0, [*Permission]), run.stderr
+    assert [(request.method, request.status) for request in space.requests] == [
+        ("POST", 200),
+        ("PATCH", 200),
+        ("POST", 200),
+        ("DELETE", 204),
+        ("DELETE", 204),
+    ]
+    assert space.tokens == {}
+    assert not re.search(r"PT[0-9a-f]{48}", run.stdout + run.stderr)
+
+
+def test_the_fixture_section_runs_in_pytest(tmp_path) -> None:
+    [block] = [block for block in PYTHON if "signalwire_space" in block]
+    (tmp_path / "test_block.py").write_text(block)
+    run = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+    assert "1 passed" in run.stdout
+
+
+def test_each_link_to_a_file_leads_somewhere() -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / link).is_file(), link
 
 
 def test_the_demo_runs_and_shows_no_secret() -> None:
