@@ -69,7 +69,7 @@ class _Attempt:
 
     def feed(self, chunk: bytes) -> bool:
         """Keep a piece of the answer's body and tell whether more is wanted."""
-        self._content += chunk
+        self._content += chunk[: _operations.MAX_BODY - len(self._content)]
         return len(self._content) < _operations.MAX_BODY
 
     def failed(self, failure: Exception) -> Exception:
@@ -77,7 +77,7 @@ class _Attempt:
         if isinstance(failure, httpx.HTTPStatusError):
             # Raised by a hook of the user's own client: an answer came all the same.
             self.response = failure.response
-        return _transport.harmless(failure, self.request.headers["Authorization"])
+        return _transport.harmless(failure, self.request.headers["Authorization"], sent=self.body.handed_over)
 
     def outcome(self, failure: Exception | None, *, applied: bool) -> Any:
         """Return the result of the call, or the error to raise. `applied`: an earlier attempt may have worked."""
@@ -131,6 +131,7 @@ class _Client(Generic[HttpClient]):
     _shield: Callable[[], AbstractContextManager[Any]]
     _http_class: type[Any]
     _new_http: Callable[..., HttpClient]
+    _transfer: Callable[[_Attempt], Coroutine[Any, Any, Exception | None]]
 
     def __init__(
         self,
@@ -198,9 +199,6 @@ class _Client(Generic[HttpClient]):
             raise ConfigurationError(problem, operation=call.operation, may_have_applied=applied)
         return _Attempt(call, self._origin, self._headers, self._timeout)
 
-    async def _transfer(self, attempt: _Attempt) -> Exception | None:
-        raise NotImplementedError
-
     async def _call(self, call: Call[T]) -> T:
         """Send a call, again where the policy allows it; return its result or raise its error."""
         applied, number = False, 0
@@ -266,13 +264,15 @@ class _Client(Generic[HttpClient]):
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of the sync client, which waits for nothing but a `store` that does not belong there."""
-    try:
-        coroutine.send(None)
-        coroutine.throw(TypeError("store waits as coroutines do; AsyncProjectTokens.rotate is for that"))
-    except StopIteration as done:
-        return cast("T", done.value)
-    raise AssertionError
+    """Run a coroutine of the sync client: it waits for nothing, or for a `store` that does not belong there."""
+    resume = functools.partial(coroutine.send, None)
+    while True:
+        try:
+            resume()
+        except StopIteration as done:
+            return cast("T", done.value)
+        misuse = TypeError("store waits as coroutines do; AsyncProjectTokens.rotate is for that")
+        resume = functools.partial(coroutine.throw, misuse)
 
 
 class ProjectTokens(_Client[httpx.Client]):

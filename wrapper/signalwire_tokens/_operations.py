@@ -170,8 +170,8 @@ def outcome(call: Call[T], answer: Answer, *, applied: bool) -> T | errors.Signa
         errors.InternalServerError if status >= 500 else STATUS_ERRORS.get(status, errors.APIStatusError),
         f"HTTP {status}" + (f": {said}" if said else ""),
         ADVICE.get(status, ""),
-        # A client error was refused; whatever else came, a redirect included, says nothing about the effect.
-        applied=applied or not 400 <= status < 500,
+        # A client error was refused. A redirect says nothing about the effect, nor does a 408 that a gateway gives.
+        applied=applied or not 400 <= status < 500 or status == 408,
         status_code=status,
         errors=details,
         request_id=request_id(answer.headers),

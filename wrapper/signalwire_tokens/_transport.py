@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +53,10 @@ class _Bounded:
 def bounded_client(**options: Any) -> httpx.Client:
     """Return an httpx.Client that keeps to a Deadline; by itself, httpx bounds each wait and not their sum."""
     client = httpx.Client(**options)
-    # httpx has no public way to the network backend.
-    for transport in (client._transport, *client._mounts.values()):
-        pool: Any = getattr(transport, "_pool", None)
-        if pool:
-            pool._network_backend = _Bounded(pool._network_backend)
+    # httpx has no public way to the network backend. A mount of None stands for hosts that bypass a proxy.
+    transports: list[Any] = [client._transport, *client._mounts.values()]
+    for transport in filter(None, transports):
+        transport._pool._network_backend = _Bounded(transport._pool._network_backend)
     return client
 
 
@@ -101,13 +101,15 @@ def reason(failure: BaseException | None) -> str:
     return f"{type(link).__name__}: {link}"
 
 
-def harmless(failure: Exception, secret: str) -> Exception:
-    """Take from a failure what an error reporter would show: its frames, and `secret` where it stands in it."""
+def harmless(failure: Exception, credentials: str, *, sent: bool = True) -> Exception:
+    """Take from a failure what must not be shown. `sent`: what came in answer may be in its text."""
     strip(failure)
-    if secret not in repr(failure):
+    # Parsers quote what they could not read, which may be a minted token; aiohttp's errors hold the request.
+    quoting = re.compile(r"""(bytearray\()?\bb['"]|["{]""")
+    if not any((sent and quoting.search(str(link))) or credentials in repr(link) for link in _chain(failure)):
         return failure
-    # aiohttp's errors hold the request. One of the same type and text takes the place.
-    kind, text = type(failure), str(failure).replace(secret, "**********")
+    # One of the same type, with the text up to there, takes the place.
+    kind, text = type(failure), quoting.split(str(failure))[0].replace(credentials, "**********")
     shown = {"__str__": lambda _: text, "__repr__": lambda _: f"{kind.__name__}({text!r})"}
     bare: Any = type(kind.__name__, (kind,), {**shown, "__module__": kind.__module__})
     stand_in: Exception = bare.__new__(bare)
