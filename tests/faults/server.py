@@ -238,6 +238,11 @@ class Exchange:
             pass
         raise Gone
 
+    def drain(self) -> NoReturn:
+        """Read all that comes, whatever it is, and hang up when the client does."""
+        while True:
+            self._fill()
+
     def close(self) -> NoReturn:
         """Hang up."""
         raise Gone
