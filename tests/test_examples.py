@@ -13,6 +13,8 @@ import pytest
 
 from signalwire_tokens import ProjectTokens
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no shell scripts and no inherited sockets")
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # Keeps what it was called with and what came on its standard input, and fails for FAIL.
 FAKE_GH = """#!/bin/sh

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+import signalwire_tokens
+
 pytest_plugins = ["pytester"]
 
 PLUGIN = ("-p", "signalwire_tokens._pytest_plugin")
@@ -41,6 +43,11 @@ def test_a_run_that_does_not_use_it_does_not_pay_for_it(pytester, monkeypatch) -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["set()"]), done.stdout + done.stderr
+
+
+def test_the_package_names_what_it_has_and_refuses_the_rest() -> None:
+    assert {*signalwire_tokens.__all__} <= {*dir(signalwire_tokens)}
+    assert not hasattr(signalwire_tokens, "nonsense")
 
 
 def test_the_users_code_finds_the_space_by_the_environment(run) -> None:

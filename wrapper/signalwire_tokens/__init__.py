@@ -53,11 +53,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # Imported on first use: httpx is slow to load, and pytest loads this package in every run.
     if name in __all__:
-        for module in ("errors", "models", "_client"):
-            found = getattr(import_module(f".{module}", __name__), name, None)
-            if found is not None:
-                globals()[name] = found
-                return found
+        modules = (import_module(f".{module}", __name__) for module in ("errors", "models", "_client"))
+        globals()[name] = found = next(getattr(module, name) for module in modules if hasattr(module, name))
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
