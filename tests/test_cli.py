@@ -584,7 +584,9 @@ class TestRotate:
         space.tokens = Minting(lock_out)
         run = shell("rotate", str(old.id), "ci", "-p", "fax", "--out", str(file), "--force")
         assert (run.returncode, file.read_text()) == (3, secret_of(space))
-        assert re.fullmatch(rf"Error: .*{only(space).id} is stored and works.*{old.id} may live on.*\n", run.stderr)
+        assert re.fullmatch(
+            rf"Error: rotate failed: token {only(space).id} is stored and works.*{old.id} may live on.*\n", run.stderr
+        )
 
     def test_a_new_token_that_lives_on_is_named(self, shell, space, old, tmp_path) -> None:
         def lock_out() -> None:
@@ -619,6 +621,13 @@ class TestRotate:
         assert "finishing first" in terminal.seen
         assert (old.id in space.tokens) is (code == 1)
         assert ((tmp_path / "in").read_text() == secret_of(space)) is (code == 0)
+
+    def test_the_wheel_stands_still_while_the_command_has_the_terminal(self, shell, old, tmp_path) -> None:
+        # Long enough for a wheel to turn.
+        script = self.script(tmp_path, "echo ready; sleep 0.5; cat > /dev/null")
+        with Terminal(shell, "rotate", str(old.id), "ci", "-p", "fax", "--exec", script) as terminal:
+            code, seen = terminal.wait()
+        assert (code, "rotating" in seen.partition("ready")[2]) == (0, False)
 
     def test_a_job_that_is_cancelled_ends_the_command(self, shell, space, old, tmp_path) -> None:
         script = self.script(tmp_path, "echo ready; exec sleep 600")
