@@ -2,11 +2,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
+DOCS_VENV ?= .venv-docs
+DOCS_BIN := $(DOCS_VENV)/$(notdir $(BIN))
+DOCS_READY := $(DOCS_VENV)/.ready
 # Node tools check the spec independently. Without npm the tests that want them are skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format generate check-generated vendor lock clean
+.PHONY: help demo test check format docs docs-check generate check-generated vendor lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -31,6 +34,14 @@ format: $(READY) ## Format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(DOCS_READY) ## Build the documentation into docs/_build/html; a warning or a broken link fails it
+	@rm -rf docs/_build
+	$(DOCS_BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --doctree-dir docs/_build/doctrees \
+		docs docs/_build/html
+
+docs-check: docs ## Open every page in headless Chromium, on a phone and a desktop, light and dark
+	$(DOCS_BIN)/python scripts/check_docs.py docs/_build/html
+
 generate: $(READY) ## Regenerate generated/ from openapi.yaml, the overlay and the generator's settings
 	$(BIN)/python scripts/apply_overlay.py openapi.yaml openapi-overlay.yaml generated/openapi.yaml
 	@for path in generated/* generated/.[!.]*; do [ "$$path" = generated/openapi.yaml ] || rm -rf "$$path"; done
@@ -48,9 +59,11 @@ vendor: $(READY) ## Take openapi.yaml from the docs page at PAGE, a path or an h
 lock: $(READY) ## Pin all development dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
 		--no-header --no-annotate --output-file constraints.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cli --group docs --generate-hashes \
+		--no-header --no-annotate --output-file docs/constraints.txt pyproject.toml
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	rm -rf $(VENV) $(DOCS_VENV) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'
@@ -59,6 +72,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes constraints.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Apart, as Sphinx and a browser's driver are heavy and no test wants them.
+$(DOCS_READY): docs/constraints.txt $(READY)
+	$(PYTHON) -m venv --without-pip $(DOCS_VENV)
+	VIRTUAL_ENV=$(DOCS_VENV) $(BIN)/uv pip sync --quiet --require-hashes docs/constraints.txt
 	@touch $@
 
 $(NODE): tests/node/package.json tests/node/package-lock.json

@@ -1,6 +1,7 @@
 """The same cases for every client: each test gets `connect`, which yields a client whose calls are plain calls."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -75,6 +76,18 @@ def flavour(request: pytest.FixtureRequest) -> Flavour:
 @pytest.fixture
 def space() -> FakeSpace:
     return FakeSpace()
+
+
+@pytest.fixture
+def environment(space: FakeSpace) -> Iterator[dict[str, str]]:
+    """What a process needs in its environment to find the space, which is served."""
+    with space.serve() as url:
+        yield {
+            **os.environ,
+            "SIGNALWIRE_SPACE": url,
+            "SIGNALWIRE_PROJECT_ID": space.project_id,
+            "SIGNALWIRE_API_TOKEN": space.api_token.get_secret_value(),
+        }
 
 
 @pytest.fixture

@@ -27,17 +27,6 @@ if [ "$1" = secret ]; then cat > "secret-$3"; env > environment; fi
 
 
 @pytest.fixture
-def environment(space):
-    with space.serve() as url:
-        yield {
-            **os.environ,
-            "SIGNALWIRE_SPACE": url,
-            "SIGNALWIRE_PROJECT_ID": space.project_id,
-            "SIGNALWIRE_API_TOKEN": space.api_token.get_secret_value(),
-        }
-
-
-@pytest.fixture
 def example(environment):
     def example(name, *arguments, **options) -> subprocess.CompletedProcess:
         options = {"env": environment, "capture_output": True, "text": True, "timeout": 300, **options}

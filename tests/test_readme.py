@@ -16,17 +16,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = blocks(README, "python")
 
 
-@pytest.fixture
-def environment(space):
-    with space.serve() as url:
-        yield {
-            **os.environ,
-            "SIGNALWIRE_SPACE": url,
-            "SIGNALWIRE_PROJECT_ID": space.project_id,
-            "SIGNALWIRE_API_TOKEN": space.api_token.get_secret_value(),
-        }
-
-
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_a_python_block_runs(space, environment, number) -> None:
     run = subprocess.run([sys.executable, "-"], input=PYTHON[number], env=environment, capture_output=True, text=True)

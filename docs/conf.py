@@ -1,0 +1,114 @@
+"""Sphinx settings. What the code knows, permissions and the command's help, goes into the pages from there."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+import typing
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / root) for root in ("generated", "wrapper")]
+
+import click  # noqa: E402
+
+import signalwire_tokens.cli  # noqa: E402
+
+# Imported anew, with what only annotations need, so that autodoc can show what those stand for.
+for loaded in [name for name in sys.modules if name.partition(".")[0] == "signalwire_tokens"]:
+    del sys.modules[loaded]
+typing.TYPE_CHECKING = True
+import signalwire_tokens  # noqa: E402
+from signalwire_tokens.cli import _cli as command_line  # noqa: E402
+
+typing.TYPE_CHECKING = False
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from docutils.nodes import Element
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+
+def permission_table(permissions: Iterable[str]) -> str:
+    """Return a Markdown table of permissions; those that nobody has described yet are in it too."""
+    described = tomllib.loads((HERE / "permissions.toml").read_text(encoding="utf-8"))
+    nothing = {"opens": "*not described yet*", "sure": "unchecked"}
+    rows = [(f"`{name}`", described.get(name, nothing)) for name in permissions]
+    return "\n".join(
+        [
+            "| permission | opens | how sure |",
+            "|---|---|---|",
+            *(f"| {name} | {row['opens']} | {row['sure']} |" for name, row in rows),
+        ]
+    )
+
+
+def help_of(name: str | None = None) -> str:
+    """Return what the command, or one of its subcommands, prints for --help, as a Markdown block."""
+    context = click.Context(command_line, info_name="signalwire-tokens", terminal_width=80)
+    if name:
+        context = click.Context(command_line.commands[name], info_name=name, parent=context, terminal_width=80)
+    return f"```text\n{context.get_help()}\n```"
+
+
+def public_name(app: Sphinx, env: BuildEnvironment, node: Element, content: Element) -> Element | None:
+    """Link a name of a private module, as annotations have it, to where it is documented."""
+    name = node["reftarget"].rpartition(".")[2]
+    if node["refdomain"] != "py" or name not in signalwire_tokens.__all__:
+        return None
+    target = f"signalwire_tokens.{name}"
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
+
+
+def setup(app: Sphinx) -> None:
+    """Register what is made here."""
+    app.connect("missing-reference", public_name)
+
+
+project = "signalwire-tokens"
+release = signalwire_tokens.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "substitution"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+myst_substitutions = {
+    "permission_table": permission_table(signalwire_tokens.Permission),
+    "help": help_of(),
+    **{f"help_{name}": help_of(name) for name in command_line.commands},
+}
+
+# A name in backticks becomes a link where the reference has it, and stays code elsewhere.
+default_role = "py:obj"
+nitpick_ignore_regex = [
+    ("py:obj", ".*"),
+    ("py:.*", r"(collections\.abc|contextlib|httpx|typing|uuid)\b.*"),
+    ("py:class", r".*\.HttpClient"),
+]
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 72
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+templates_path = ["_templates"]
+html_theme = "pydata_sphinx_theme"
+html_title = "signalwire-tokens"
+html_favicon = "favicon.svg"
+html_copy_source = False
+html_show_copyright = False
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
+html_sidebars = {"**": ["pages"]}
+html_theme_options = {
+    "navbar_center": [],
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": [],
+    "footer_end": ["sphinx-version", "theme-version"],
+    "article_header_start": [],
+    # The reference's page list would hold every attribute.
+    "show_toc_level": 2,
+}
