@@ -5,11 +5,13 @@ READY := $(VENV)/.ready
 DOCS_VENV ?= .venv-docs
 DOCS_BIN := $(DOCS_VENV)/$(notdir $(BIN))
 DOCS_READY := $(DOCS_VENV)/.ready
+# SignalWire's own SDK, kept apart: its dependencies are many, and none is ours.
+SDK := .venv-sdk
 # Node tools check the spec independently. Without npm the tests that want them are skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs docs-check generate check-generated vendor lock clean
+.PHONY: help demo test reliability check format docs docs-check generate check-generated vendor lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -19,6 +21,9 @@ demo: $(READY) ## Mint, change and delete a token: on a fake space, or on a real
 
 test: $(READY) $(NODE) ## Run the tests; every line and branch of wrapper/ must be covered
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+reliability: $(READY) $(SDK)/.ready ## Measure this library and SignalWire's own SDK under faults, for docs/reliability.md
+	@$(BIN)/python benchmarks/reliability.py
 
 check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate the spec
 	$(BIN)/ruff check .
@@ -61,9 +66,11 @@ lock: $(READY) ## Pin all development dependencies anew
 		--no-header --no-annotate --output-file constraints.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cli --group docs --generate-hashes \
 		--no-header --no-annotate --output-file docs/constraints.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --output-file tests/sdk/constraints.txt tests/sdk/requirements.in
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(DOCS_VENV) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	rm -rf $(VENV) $(DOCS_VENV) $(SDK) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'
@@ -78,6 +85,11 @@ $(READY): pyproject.toml constraints.txt
 $(DOCS_READY): docs/constraints.txt $(READY)
 	$(PYTHON) -m venv --without-pip $(DOCS_VENV)
 	VIRTUAL_ENV=$(DOCS_VENV) $(BIN)/uv pip sync --quiet --require-hashes docs/constraints.txt
+	@touch $@
+
+$(SDK)/.ready: tests/sdk/constraints.txt | $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SDK)
+	VIRTUAL_ENV=$(SDK) $(BIN)/uv pip sync --quiet --require-hashes tests/sdk/constraints.txt
 	@touch $@
 
 $(NODE): tests/node/package.json tests/node/package-lock.json

@@ -203,7 +203,7 @@ import asyncio
 from httpx_aiohttp import HttpxAiohttpClient
 from signalwire_tokens import AsyncProjectTokens
 async def main():
-    async with HttpxAiohttpClient() as http_client, AsyncProjectTokens(max_retries=0, http_client=http_client) as tokens:
+    async with HttpxAiohttpClient() as http, AsyncProjectTokens(max_retries=0, http_client=http) as tokens:
         print((await tokens.create("ci", ["fax"])).id)
 asyncio.run(main())
 """,
