@@ -272,13 +272,16 @@ def ran(request):
     root = logging.getLogger()
     before = root.handlers, root.level
     # In the place of pytest's own handlers, which format every record.
-    root.handlers, root.level = [handler], logging.DEBUG
+    root.handlers = [handler]
+    # Not the attribute: loggers remember what is enabled until setLevel is called.
+    root.setLevel(logging.DEBUG)
     try:
         with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(workers) as pool:
             warnings.simplefilter("always")
             list(pool.map(Cell.run, cells))
     finally:
-        root.handlers, root.level = before
+        root.handlers = before[0]
+        root.setLevel(before[1])
     return cells, handler.records, caught
 
 

@@ -103,7 +103,8 @@ class _Attempt:
         """Log a success."""
         about, response = self._call.subject, cast("httpx.Response", self.response)
         if isinstance(result, ApiToken):
-            about = f"token {result.id}, name {result.name!r}, permissions {','.join(result.permissions)}"
+            permissions = _operations.printable(",".join(result.permissions))
+            about = f"token {result.id}, name {result.name!r}, permissions {permissions}"
         _log(
             logging.INFO, "%s: %s, request id %s", self._call.operation, about, _operations.request_id(response.headers)
         )

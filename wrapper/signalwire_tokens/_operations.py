@@ -150,9 +150,14 @@ def failed(call: Call[Any], kind: type[E], problem: str, advice: str = "", *, ap
     return kind(text, operation=call.operation, may_have_applied=applied, **fields)
 
 
+def printable(text: str) -> str:
+    """Cut what came from outside and put it on one line: it goes into logs and messages."""
+    return "".join(char if char.isprintable() else " " for char in text[:500])
+
+
 def request_id(headers: Mapping[str, str]) -> str | None:
     """Return the service's name for the request."""
-    return next((headers[name] for name in REQUEST_ID_HEADERS if headers.get(name)), None)
+    return next((printable(headers[name]) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
 def outcome(call: Call[T], answer: Answer, *, applied: bool) -> T | errors.SignalWireError:
@@ -162,13 +167,12 @@ def outcome(call: Call[T], answer: Answer, *, applied: bool) -> T | errors.Signa
     if 200 <= status < 300 or absent:
         return call.read(call, answer)
     details = _details(answer.body())
-    said = "; ".join(f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
-    # Cut, and on one line: it goes into logs, and is whatever stood in between.
-    said = "".join(char if char.isprintable() else " " for char in said[:500])
+    said = (f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
+    text = printable(f"HTTP {status}: {'; '.join(said)}").removesuffix(": ")
     return failed(
         call,
         errors.InternalServerError if status >= 500 else STATUS_ERRORS.get(status, errors.APIStatusError),
-        f"HTTP {status}" + (f": {said}" if said else ""),
+        text,
         ADVICE.get(status, ""),
         # A client error was refused. A redirect says nothing about the effect, nor does a 408 that a gateway gives.
         applied=applied or not 400 <= status < 500 or status == 408,

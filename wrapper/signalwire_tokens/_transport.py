@@ -42,9 +42,11 @@ class _Bounded:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
 
-        def bounded(*args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-            left = timeout.left() if isinstance(timeout, Deadline) else timeout
-            result = method(*args, timeout=left, **kwargs)
+        def left(value: Any) -> Any:
+            return value.left() if isinstance(value, Deadline) else value
+
+        def bounded(*args: Any, **kwargs: Any) -> Any:
+            result = method(*map(left, args), **{key: left(value) for key, value in kwargs.items()})
             return _Bounded(result) if name in {"connect_tcp", "start_tls"} else result
 
         return bounded if name in {"connect_tcp", "start_tls", "read", "write"} else method
