@@ -272,8 +272,8 @@ _format = click.option(
     default="text",
     show_default=True,
     help="text: the secret alone, without a line end unless on a terminal. env: SIGNALWIRE_API_TOKEN_ID and "
-    "SIGNALWIRE_API_TOKEN as KEY=VALUE lines, for shells, docker --env-file and, once it is masked, GITHUB_ENV. json: an "
-    "object with id, name, permissions and token.",
+    "SIGNALWIRE_API_TOKEN as KEY=VALUE lines, for shells, docker --env-file and, once it is masked, GITHUB_ENV. "
+    "json: an object with id, name, permissions and token.",
 )
 
 
