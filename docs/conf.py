@@ -62,9 +62,15 @@ def public_name(app: Sphinx, env: BuildEnvironment, node: Element, content: Elem
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
 
 
+def without_arguments(_app: Sphinx, what: str, *_: object) -> tuple[str, None] | None:
+    """Leave out what an error is made from: only the library makes one."""
+    return ("", None) if what == "exception" else None
+
+
 def setup(app: Sphinx) -> None:
     """Register what is made here."""
     app.connect("missing-reference", public_name)
+    app.connect("autodoc-process-signature", without_arguments)
 
 
 project = "signalwire-tokens"
@@ -95,7 +101,11 @@ maximum_signature_line_length = 72
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
+toc_object_entries_show_parents = "hide"
+
 templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = "signalwire-tokens"
 html_favicon = "favicon.svg"
