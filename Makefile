@@ -5,11 +5,13 @@ READY := $(VENV)/.ready
 DOCS_VENV ?= .venv-docs
 DOCS_BIN := $(DOCS_VENV)/$(notdir $(BIN))
 DOCS_READY := $(DOCS_VENV)/.ready
+# What SignalWire publishes about its project tokens, as Markdown.
+PAGE ?= https://signalwire.com/docs/apis/rest/project-tokens/create-token.md
 # Node tools check the spec independently. Without npm the tests that want them are skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs docs-check generate check-generated vendor lock clean
+.PHONY: help demo test check format docs docs-check generate check-generated vendor drills update-spec public-api check-api lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -18,7 +20,10 @@ demo: $(READY) ## Mint, change and delete a token: on a fake space, or on a real
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) $(NODE) ## Run the tests; every line and branch of wrapper/ must be covered
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term --ignore=tests/drills $(ARGS)
+
+drills: $(READY) ## Drill `make update-spec` with each change of the docs page that is expected
+	@$(BIN)/python -m pytest tests/drills $(ARGS)
 
 check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate the spec
 	$(BIN)/ruff check .
@@ -53,8 +58,17 @@ check-generated: generate ## Fail, with the diff, if regenerating changes anythi
 	@export GIT_INDEX_FILE="$$(git rev-parse --git-path check-generated)" && git read-tree HEAD && \
 		git add --all generated && git --no-pager diff --cached --exit-code HEAD -- generated
 
-vendor: $(READY) ## Take openapi.yaml from the docs page at PAGE, a path or an https URL
-	$(BIN)/python scripts/vendor_spec.py "$(PAGE)"
+update-spec: $(READY) ## Take a new version of the docs page, all that follows from it included, or change nothing
+	@$(BIN)/python scripts/update_spec.py "$(PAGE)" $(if $(SUMMARY),"$(SUMMARY)")
+
+vendor: $(READY) ## Take openapi.yaml alone from the docs page at PAGE, a path or an https URL
+	$(BIN)/python scripts/vendor_spec.py "$(PAGE)" openapi.yaml tests/data/create-token.md
+
+public-api: $(READY) ## Write down the public signatures and enum values; a change belongs in the changelog
+	$(BIN)/python scripts/public_api.py write
+
+check-api: $(READY) ## Fail if callers of the last tagged version break and the changelog does not say so
+	@$(BIN)/python scripts/public_api.py check
 
 lock: $(READY) ## Pin all development dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
