@@ -5,13 +5,15 @@ READY := $(VENV)/.ready
 DOCS_VENV ?= .venv-docs
 DOCS_BIN := $(DOCS_VENV)/$(notdir $(BIN))
 DOCS_READY := $(DOCS_VENV)/.ready
+# SignalWire's own SDK, kept apart: its dependencies are many, and none is ours.
+SDK := .venv-sdk
 # What SignalWire publishes about its project tokens, as Markdown.
 PAGE ?= https://signalwire.com/docs/apis/rest/project-tokens/create-token.md
 # Node tools check the spec independently. Without npm the tests that want them are skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs docs-check generate check-generated vendor drills update-spec public-api check-api lock clean
+.PHONY: help demo test check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -20,10 +22,13 @@ demo: $(READY) ## Mint, change and delete a token: on a fake space, or on a real
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) $(NODE) ## Run the tests; every line and branch of wrapper/ must be covered
-	@$(BIN)/python -m pytest --cov --cov-report=term --ignore=tests/drills $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term --ignore=tests/drills --ignore=tests/sdk $(ARGS)
 
 drills: $(READY) ## Drill `make update-spec` with each change of the docs page that is expected
 	@$(BIN)/python -m pytest tests/drills $(ARGS)
+
+test-sdk: $(READY) $(SDK)/.ready ## Let SignalWire's own SDK use a fake space
+	@$(BIN)/python -m pytest tests/sdk $(ARGS)
 
 check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate the spec
 	$(BIN)/ruff check .
@@ -78,6 +83,11 @@ lock: $(READY) ## Pin all development dependencies anew
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) $(DOCS_VENV) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --output-file tests/sdk/constraints.txt tests/sdk/requirements.in
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) $(SDK) tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'
@@ -92,6 +102,9 @@ $(READY): pyproject.toml constraints.txt
 $(DOCS_READY): docs/constraints.txt $(READY)
 	$(PYTHON) -m venv --without-pip $(DOCS_VENV)
 	VIRTUAL_ENV=$(DOCS_VENV) $(BIN)/uv pip sync --quiet --require-hashes docs/constraints.txt
+$(SDK)/.ready: tests/sdk/constraints.txt | $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SDK)
+	VIRTUAL_ENV=$(SDK) $(BIN)/uv pip sync --quiet --require-hashes tests/sdk/constraints.txt
 	@touch $@
 
 $(NODE): tests/node/package.json tests/node/package-lock.json
