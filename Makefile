@@ -13,7 +13,7 @@ PAGE ?= https://signalwire.com/docs/apis/rest/project-tokens/create-token.md
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk lock clean
+.PHONY: help demo test check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -37,6 +37,7 @@ check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --verifytypes signalwire_tokens --ignoreexternal
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/openapi-spec-validator generated/openapi.yaml
 	$(if $(NODE),tests/node/node_modules/.bin/redocly lint --config tests/node/redocly.yaml generated/openapi.yaml)
 
@@ -66,6 +67,9 @@ check-generated: generate ## Fail, with the diff, if regenerating changes anythi
 update-spec: $(READY) ## Take a new version of the docs page, all that follows from it included, or change nothing
 	@$(BIN)/python scripts/update_spec.py "$(PAGE)" $(if $(SUMMARY),"$(SUMMARY)")
 
+propose-update: $(READY) ## The same, and open or refresh a pull request with what it changed; needs a clean main and gh
+	@$(BIN)/python scripts/propose_update.py "$(PAGE)"
+
 vendor: $(READY) ## Take openapi.yaml alone from the docs page at PAGE, a path or an https URL
 	$(BIN)/python scripts/vendor_spec.py "$(PAGE)" openapi.yaml tests/data/create-token.md
 
@@ -74,6 +78,12 @@ public-api: $(READY) ## Write down the public signatures and enum values; a chan
 
 check-api: $(READY) ## Fail if callers of the last tagged version break and the changelog does not say so
 	@$(BIN)/python scripts/public_api.py check
+
+check-wheel: $(READY) ## Build dist/, and do with the wheel alone what the README tells a newcomer
+	scripts/check_wheel.sh $(BIN)/python
+
+check-tag: $(READY) ## Fail unless TAG names the version to be released and the changelog has its section
+	@$(BIN)/python scripts/check_tag.py "$$TAG"
 
 lock: $(READY) ## Pin all development dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \

@@ -1,5 +1,6 @@
 """What `make update-spec` does when the docs page changes: each expected change, on a copy of the repository."""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from gh_stand_in import stand_in
 from ruamel.yaml import YAML
 
 from readme_blocks import blocks
@@ -275,3 +277,32 @@ def test_a_page_that_cannot_be_read_is_refused(repository):
     assert done.returncode != 0
     assert "nothing was changed, step 'page' failed: https://127.0.0.1:9/create-token.md: " in done.stderr
     assert repository.files() == repository.before
+
+
+@pytest.mark.skipif(os.name == "nt" or not shutil.which("git"), reason="git and a stand-in for gh are wanted")
+def test_a_change_goes_all_the_way_to_a_pull_request(repository, tmp_path):
+    env, state = stand_in(tmp_path)
+    page = repository.page
+    page.write_bytes(replaced(b"PubSub.PubSubToken422Error", b"Project.ProjectToken422Error", times=3))
+    remote = tmp_path / "remote.git"
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.com")
+    for command in (
+        ("init", "--quiet", "--initial-branch=main"),
+        ("add", "--all"),
+        ("commit", "--quiet", "--message=t"),
+        ("clone", "--quiet", "--bare", ".", str(remote)),
+        ("remote", "add", "origin", str(remote)),
+    ):
+        subprocess.run([*git, *command], cwd=repository.root, env=env, check=True)
+    propose = ["make", "propose-update", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.ready", f"PAGE={page}"]
+    done = subprocess.run(propose, cwd=repository.root, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("Opened https://github.com/example/example/pull/7.\n")
+    [[_, body]] = json.loads(state.read_text())[0].values()
+    assert "Version bump: **patch**" in body
+    proposed = subprocess.run(
+        ["git", "diff", "--name-only", "main", "update-spec"], cwd=remote, env=env, check=True, stdout=subprocess.PIPE
+    )
+    names = set(proposed.stdout.decode().splitlines())
+    assert {"openapi.yaml", "generated/openapi.yaml", "tests/data/create-token.md"} < names
+    assert {name for name in names if not name.startswith("generated/")} <= set(OUTPUTS)
