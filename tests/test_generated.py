@@ -20,7 +20,9 @@ GENERATED = ROOT / "generated"
 INPUTS = ("Makefile", "generator-config.yaml", "openapi-overlay.yaml", "openapi.yaml", "pyproject.toml")
 OVERRIDES = YAML(typ="safe").load(ROOT / "generator-config.yaml")["class_overrides"]
 
-needs_make = pytest.mark.skipif(not shutil.which("make"), reason="make is not on the PATH")
+needs_make = pytest.mark.skipif(
+    not shutil.which("make") or os.name == "nt", reason="make, with POSIX paths, is not on the PATH"
+)
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not on the PATH")
 
 
