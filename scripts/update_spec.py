@@ -54,7 +54,7 @@ class Report:
     Attributes:
         page: Where the new spec comes from.
         diff: The lines of the page's spec that differ.
-        changes: What changed in the API's terms.
+        changes: What changed in the API's terms, the gravest first.
         places: The hand-written lines that a person must look at, each with the reason.
         failed: The step that failed and why, if one did.
     """
@@ -66,9 +66,15 @@ class Report:
     failed: tuple[str, str] | None = None
 
     @property
+    def breaking(self) -> list[Change]:
+        """The changes that break callers; one that may is taken to do so where hand-written code does not fit."""
+        least = Severity.WARNING if self.places else Severity.BREAKING
+        return [change for change in self.changes if change.severity.rank >= least.rank]
+
+    @property
     def bump(self) -> str:
         """The part of this library's version that the update raises."""
-        if self.places or any(change.severity is Severity.BREAKING for change in self.changes):
+        if self.breaking:
             return "major"
         return "minor" if self.changes else "patch"
 
@@ -84,9 +90,8 @@ class Report:
         def listed(heading: str, items: list[str], otherwise: str) -> list[str]:
             return [f"## {heading}", "", *([f"- {item}" for item in items] or [otherwise]), ""]
 
-        breaking = [change for change in self.changes if change.severity is Severity.BREAKING]
-        others = [change for change in self.changes if change.severity is not Severity.BREAKING]
-        said = {id(change): f"`{change.location}`: {change.message}" for change in self.changes}
+        breaking = [f"`{change.location}`: {change.message}" for change in self.breaking]
+        others = [f"`{change.location}`: {change.message}" for change in self.changes[len(breaking) :]]
         return "\n".join(
             [
                 "# SignalWire's API description has changed",
@@ -94,8 +99,8 @@ class Report:
                 f"Source: {self.page}. Version bump: **{self.bump}**.",
                 "",
                 *self._failure(),
-                *listed("Breaks callers", [said[id(change)] for change in breaking], "Nothing does."),
-                *listed("Other changes", [said[id(change)] for change in others], "None but in wording, if any."),
+                *listed("Breaks callers", breaking, "Nothing does."),
+                *listed("Other changes", others, "None but in wording, if any."),
                 *listed("Hand-written lines that need a person", self.places, "None."),
                 "<details><summary>The page's spec, line by line</summary>",
                 "",
@@ -231,7 +236,7 @@ def examine(work: Path, python: str, report: Report) -> None:
         used = []
     report.places += used
     if misfits:
-        raise StepError("overlay", "; ".join(misfits.values()))
+        raise StepError("overlay", "\n".join(misfits.values()))
     if used:
         raise StepError("types", "hand-written lines use what the spec has no more")
 

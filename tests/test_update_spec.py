@@ -112,6 +112,17 @@ def test_each_kind_of_change_is_reported(change, severity, said):
     assert report.bump == ("major" if severity == "breaking" else "minor")
 
 
+def test_what_may_break_callers_does_where_hand_written_code_relies_on_it():
+    new = copy.deepcopy(SPEC)
+    at(new, ENUM).append("new")
+    dropped("Project.CreateTokenRequest", "name")(new)
+    report = update_spec.Report("page", "", update_spec.compare(SPEC, new))
+    assert (report.bump, report.breaking) == ("minor", [])
+    report.places = ["`wrapper/signalwire_tokens/_operations.py:1` uses it"]
+    assert report.bump == "major"
+    assert ["'name'" in change.message for change in report.breaking] == [True]
+
+
 def test_wording_alone_is_a_patch():
     new = copy.deepcopy(SPEC)
     at(new, CREATE)["description"] = "Mint a token."

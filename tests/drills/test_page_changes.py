@@ -218,7 +218,7 @@ def test_a_request_property_less_names_the_line_that_sends_it(repository):
 
     _, summary = repository.assert_refused(edited(drop), "types")
     assert "Version bump: **major**" in summary
-    assert "subproject_id" in summary
+    assert "Field 'subproject_id' is no longer accepted" in section(summary, "Breaks callers")
     assert places(summary, OPERATIONS)
 
 
@@ -236,6 +236,7 @@ def test_an_operation_less_names_the_line_that_calls_it(repository):
 def test_an_operation_of_another_name_names_the_line_that_calls_it(repository):
     page = replaced(b"operationId: create-token", b"operationId: mint-token")
     _, summary = repository.assert_refused(page, "types")
+    assert "Version bump: **patch**" in summary
     assert any("create_token" in line for line in places(summary, OPERATIONS)), summary
 
 
