@@ -185,12 +185,12 @@ def interpreter(work: Path) -> str:
     environment = work / ".venv"
     venv.create(environment, symlinks=os.name != "nt")
     base = {"base": str(environment), "platbase": str(environment)}
+    python = str(Path(sysconfig.get_path("scripts", "venv", base), "python"))
     # A path file within a path that a path file names is not read: the editable install of this one stays out.
-    paths = [work / "generated", work / "wrapper", sysconfig.get_path("purelib")]
-    Path(sysconfig.get_path("purelib", "venv", base), "copy.pth").write_text(
-        "\n".join(map(str, paths)), encoding="utf-8"
-    )
-    return str(Path(sysconfig.get_path("scripts", "venv", base), "python"))
+    Path(sysconfig.get_path("purelib", "venv", base), "tools.pth").write_text(sysconfig.get_path("purelib"))
+    install = ["pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation", "--editable", "."]
+    run("install", [sys.executable, "-m", "uv", *install, "--python", python], work)
+    return python
 
 
 def generate(work: Path) -> None:
