@@ -90,14 +90,11 @@ lock: $(READY) ## Pin all development dependencies anew
 		--no-header --no-annotate --output-file constraints.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra cli --group docs --generate-hashes \
 		--no-header --no-annotate --output-file docs/constraints.txt pyproject.toml
-
-clean: ## Remove what the targets made
-	rm -rf $(VENV) $(DOCS_VENV) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --output-file tests/sdk/constraints.txt tests/sdk/requirements.in
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(SDK) tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	rm -rf $(VENV) $(SDK) $(DOCS_VENV) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'
@@ -112,6 +109,8 @@ $(READY): pyproject.toml constraints.txt
 $(DOCS_READY): docs/constraints.txt $(READY)
 	$(PYTHON) -m venv --without-pip $(DOCS_VENV)
 	VIRTUAL_ENV=$(DOCS_VENV) $(BIN)/uv pip sync --quiet --require-hashes docs/constraints.txt
+	@touch $@
+
 $(SDK)/.ready: tests/sdk/constraints.txt | $(READY)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SDK)
 	VIRTUAL_ENV=$(SDK) $(BIN)/uv pip sync --quiet --require-hashes tests/sdk/constraints.txt
