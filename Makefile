@@ -7,11 +7,13 @@ DOCS_BIN := $(DOCS_VENV)/$(notdir $(BIN))
 DOCS_READY := $(DOCS_VENV)/.ready
 # SignalWire's own SDK, kept apart: its dependencies are many, and none is ours.
 SDK := .venv-sdk
+# What SignalWire publishes about its project tokens, as Markdown.
+PAGE ?= https://signalwire.com/docs/apis/rest/project-tokens/create-token.md
 # Node tools check the spec independently. Without npm the tests that want them are skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability check format docs docs-check generate check-generated vendor lock clean
+.PHONY: help demo test reliability check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -20,7 +22,13 @@ demo: $(READY) ## Mint, change and delete a token: on a fake space, or on a real
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) $(NODE) ## Run the tests; every line and branch of wrapper/ must be covered
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term --ignore=tests/drills --ignore=tests/sdk $(ARGS)
+
+drills: $(READY) ## Drill `make update-spec` with each change of the docs page that is expected
+	@$(BIN)/python -m pytest tests/drills $(ARGS)
+
+test-sdk: $(READY) $(SDK)/.ready ## Let SignalWire's own SDK use a fake space
+	@$(BIN)/python -m pytest tests/sdk $(ARGS)
 
 reliability: $(READY) $(SDK)/.ready ## Measure this library and SignalWire's own SDK under faults, for docs/reliability.md
 	@$(BIN)/python benchmarks/reliability.py
@@ -32,6 +40,7 @@ check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pyright --verifytypes signalwire_tokens --ignoreexternal
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/openapi-spec-validator generated/openapi.yaml
 	$(if $(NODE),tests/node/node_modules/.bin/redocly lint --config tests/node/redocly.yaml generated/openapi.yaml)
 
@@ -58,8 +67,26 @@ check-generated: generate ## Fail, with the diff, if regenerating changes anythi
 	@export GIT_INDEX_FILE="$$(git rev-parse --git-path check-generated)" && git read-tree HEAD && \
 		git add --all generated && git --no-pager diff --cached --exit-code HEAD -- generated
 
-vendor: $(READY) ## Take openapi.yaml from the docs page at PAGE, a path or an https URL
-	$(BIN)/python scripts/vendor_spec.py "$(PAGE)"
+update-spec: $(READY) ## Take a new version of the docs page, all that follows from it included, or change nothing
+	@$(BIN)/python scripts/update_spec.py "$(PAGE)" $(if $(SUMMARY),"$(SUMMARY)")
+
+propose-update: $(READY) ## The same, and open or refresh a pull request with what it changed; needs a clean main and gh
+	@$(BIN)/python scripts/propose_update.py "$(PAGE)"
+
+vendor: $(READY) ## Take openapi.yaml alone from the docs page at PAGE, a path or an https URL
+	$(BIN)/python scripts/vendor_spec.py "$(PAGE)" openapi.yaml tests/data/create-token.md
+
+public-api: $(READY) ## Write down the public signatures and enum values; a change belongs in the changelog
+	$(BIN)/python scripts/public_api.py write
+
+check-api: $(READY) ## Fail if callers of the last tagged version break and the changelog does not say so
+	@$(BIN)/python scripts/public_api.py check
+
+check-wheel: $(READY) ## Build dist/, and do with the wheel alone what the README tells a newcomer
+	scripts/check_wheel.sh $(BIN)/python
+
+check-tag: $(READY) ## Fail unless TAG names the version to be released and the changelog has its section
+	@$(BIN)/python scripts/check_tag.py "$$TAG"
 
 lock: $(READY) ## Pin all development dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --generate-hashes \
@@ -70,7 +97,7 @@ lock: $(READY) ## Pin all development dependencies anew
 		--no-header --no-annotate --output-file tests/sdk/constraints.txt tests/sdk/requirements.in
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(DOCS_VENV) $(SDK) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	rm -rf $(VENV) $(SDK) $(DOCS_VENV) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'

@@ -26,24 +26,29 @@ def apply(spec: Any, overlay: Any) -> Any:
     if overlay.get("overlay") != "1.0.0":
         raise OverlayError(f"unsupported overlay version {overlay.get('overlay')!r}, expected '1.0.0'")
     for number, action in enumerate(overlay["actions"], 1):
-        name = f"action {number} ({action.get('description', 'no description')}), target {action['target']}"
-        try:
-            nodes = find(action["target"], result)
-        except JSONPathError as error:
-            raise OverlayError(f"{name}: {error}") from error
-        if not nodes:
-            raise OverlayError(f"{name}: matches nothing; upstream has changed, so adapt or drop the action")
-        if not action.get("remove") and "update" not in action:
-            raise OverlayError(f"{name}: neither removes nor updates")
-        # A path may match a node twice, and in any order.
-        values = {node.location: node.value for node in nodes}
-        # From the back, so that removing one entry of a list does not move the others.
-        for location in sorted(values, key=list_indices, reverse=True):
-            if action.get("remove"):
-                remove(result, location, name)
-            else:
-                add(values[location], action["update"], name)
+        apply_action(result, number, action)
     return result
+
+
+def apply_action(document: Any, number: int, action: Any) -> None:
+    """Apply one action to `document` in place; raise OverlayError naming it if it does not fit."""
+    name = f"action {number} ({action.get('description', 'no description')}), target {action['target']}"
+    try:
+        nodes = find(action["target"], document)
+    except JSONPathError as error:
+        raise OverlayError(f"{name}: {error}") from error
+    if not nodes:
+        raise OverlayError(f"{name}: matches nothing; upstream has changed, so adapt or drop the action")
+    if not action.get("remove") and "update" not in action:
+        raise OverlayError(f"{name}: neither removes nor updates")
+    # A path may match a node twice, and in any order.
+    values = {node.location: node.value for node in nodes}
+    # From the back, so that removing one entry of a list does not move the others.
+    for location in sorted(values, key=list_indices, reverse=True):
+        if action.get("remove"):
+            remove(document, location, name)
+        else:
+            add(values[location], action["update"], name)
 
 
 def list_indices(location: tuple[Any, ...]) -> list[int]:

@@ -1,8 +1,8 @@
 """Extract the OpenAPI description from SignalWire's docs page into openapi.yaml, byte for byte.
 
-Usage: python scripts/vendor_spec.py PAGE [OUTPUT]
+Usage: python scripts/vendor_spec.py PAGE [OUTPUT [COPY]]
 
-PAGE is a path or an https URL of the page's Markdown; OUTPUT defaults to openapi.yaml.
+PAGE is a path or an https URL of the page's Markdown; OUTPUT defaults to openapi.yaml. COPY is a file for the page.
 """
 
 import re
@@ -44,15 +44,18 @@ def extract(page: bytes) -> bytes:
     return blocks[0]
 
 
-def main(page: str, output: str = "openapi.yaml") -> None:
+def main(page: str, output: str = "openapi.yaml", page_copy: str | None = None) -> None:
     try:
-        spec = extract(read_page(page))
+        content = read_page(page)
+        spec = extract(content)
     except (PageError, OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         sys.exit(f"vendor_spec: {page}: {error}")
     Path(output).write_bytes(spec)
+    if page_copy:
+        Path(page_copy).write_bytes(content)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (2, 3, 4):
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -42,7 +42,7 @@ from signalwire_tokens import (
 
 ID = "0b1f1f9e-7c1d-4a70-9a3c-0f9f6e4c2d11"
 SECRET = "PTnot-to-be-seen"
-TOKEN = {"id": ID, "name": "ci", "permissions": ["calling", "fsa"], "token": SECRET}
+TOKEN = {"id": ID, "name": "ci", "permissions": ["calling", "unlisted"], "token": SECRET}
 WHOLE = json.dumps(TOKEN)
 CALLS = {
     "create": lambda tokens: tokens.create("ci", ["fax"]),
@@ -93,7 +93,7 @@ def test_a_whole_token_arrives_whatever_is_around_it(flavour, status, body, head
             created = call(tokens)
             assert created.id == UUID(ID)
             assert created.name == "ci"
-            assert created.permissions == ("calling", "fsa")
+            assert created.permissions == ("calling", "unlisted")
             assert created.token == SecretStr(SECRET)
 
 

@@ -14,7 +14,10 @@ import pytest
 
 from signalwire_tokens import Permission, SecretStr, __version__
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals and no POSIX signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals and no POSIX signals"),
+]
 
 COMMAND = str(Path(sys.executable).with_name("signalwire-tokens"))
 CREATE = ("create", "ci deploy", "-p", "fax", "-p", "calling")

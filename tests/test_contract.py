@@ -7,9 +7,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_nothing(space, tmp_path) -> None:
     with space.serve() as url:
         environment = {

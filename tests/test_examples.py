@@ -13,7 +13,10 @@ import pytest
 
 from signalwire_tokens import ProjectTokens
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no shell scripts and no inherited sockets")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="no shell scripts and no inherited sockets"),
+]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # Keeps what it was called with and what came on its standard input, and fails for FAIL.

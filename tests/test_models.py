@@ -69,4 +69,4 @@ def test_a_secret_is_a_str() -> None:
 
 
 def test_an_unlisted_permission_is_a_str_with_a_value() -> None:
-    assert UnlistedPermission("fsa") == "fsa" == UnlistedPermission("fsa").value
+    assert UnlistedPermission("unlisted") == "unlisted" == UnlistedPermission("unlisted").value

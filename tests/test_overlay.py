@@ -236,6 +236,7 @@ def test_the_generated_spec_is_valid_openapi():
     validate(load(GENERATED))
 
 
+@pytest.mark.slow
 def test_redocly_reads_the_overlay_alike(tmp_path):
     """A second implementation of the Overlay specification comes to the same result."""
     if not shutil.which("node"):

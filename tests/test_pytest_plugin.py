@@ -9,6 +9,7 @@ import pytest
 import signalwire_tokens
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.slow
 
 PLUGIN = ("-p", "signalwire_tokens._pytest_plugin")
 

@@ -38,7 +38,7 @@ def test_the_quick_start_does_what_it_says(space, environment) -> None:
 
 def test_each_shell_block_is_run_somewhere() -> None:
     assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"bash", "python", "sh"}
-    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    ci = "".join((ROOT / file).read_text(encoding="utf-8") for file in (".ci/run", "scripts/check_wheel.sh"))
     for number, block in enumerate(blocks(README, "bash"), 1):
         assert f"README.md bash {number}" in ci, block
 

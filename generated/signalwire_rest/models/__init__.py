@@ -9,6 +9,7 @@ from .types_status_codes_status_code_401 import TypesStatusCodesStatusCode401
 from .types_status_codes_status_code_401_error import TypesStatusCodesStatusCode401Error
 from .types_status_codes_status_code_404 import TypesStatusCodesStatusCode404
 from .types_status_codes_status_code_404_error import TypesStatusCodesStatusCode404Error
+from .types_status_codes_status_code_422 import TypesStatusCodesStatusCode422
 from .types_status_codes_status_code_500 import TypesStatusCodesStatusCode500
 from .types_status_codes_status_code_500_error import TypesStatusCodesStatusCode500Error
 from .update_token_request import UpdateTokenRequest
@@ -23,6 +24,7 @@ __all__ = (
     "TypesStatusCodesStatusCode401Error",
     "TypesStatusCodesStatusCode404",
     "TypesStatusCodesStatusCode404Error",
+    "TypesStatusCodesStatusCode422",
     "TypesStatusCodesStatusCode500",
     "TypesStatusCodesStatusCode500Error",
     "UpdateTokenRequest",

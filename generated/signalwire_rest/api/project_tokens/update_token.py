@@ -7,10 +7,10 @@ import httpx
 
 from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.pub_sub_pub_sub_token_422_error import PubSubPubSubToken422Error
 from ...models.token_response import TokenResponse
 from ...models.types_status_codes_status_code_401 import TypesStatusCodesStatusCode401
 from ...models.types_status_codes_status_code_404 import TypesStatusCodesStatusCode404
+from ...models.types_status_codes_status_code_422 import TypesStatusCodesStatusCode422
 from ...models.types_status_codes_status_code_500 import TypesStatusCodesStatusCode500
 from ...models.update_token_request import UpdateTokenRequest
 from ...types import Response
@@ -41,10 +41,10 @@ def _get_kwargs(
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> (
-    PubSubPubSubToken422Error
-    | TokenResponse
+    TokenResponse
     | TypesStatusCodesStatusCode401
     | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode422
     | TypesStatusCodesStatusCode500
     | None
 ):
@@ -64,7 +64,7 @@ def _parse_response(
         return response_404
 
     if response.status_code == 422:
-        response_422 = PubSubPubSubToken422Error.from_dict(response.json())
+        response_422 = TypesStatusCodesStatusCode422.from_dict(response.json())
 
         return response_422
 
@@ -82,10 +82,10 @@ def _parse_response(
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
 ) -> Response[
-    PubSubPubSubToken422Error
-    | TokenResponse
+    TokenResponse
     | TypesStatusCodesStatusCode401
     | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode422
     | TypesStatusCodesStatusCode500
 ]:
     return Response(
@@ -102,10 +102,10 @@ def sync_detailed(
     client: AuthenticatedClient,
     body: UpdateTokenRequest,
 ) -> Response[
-    PubSubPubSubToken422Error
-    | TokenResponse
+    TokenResponse
     | TypesStatusCodesStatusCode401
     | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode422
     | TypesStatusCodesStatusCode500
 ]:
     """Update API token
@@ -122,7 +122,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PubSubPubSubToken422Error | TokenResponse | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode500]
+        Response[TokenResponse | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode422 | TypesStatusCodesStatusCode500]
     """
 
     kwargs = _get_kwargs(
@@ -143,10 +143,10 @@ def sync(
     client: AuthenticatedClient,
     body: UpdateTokenRequest,
 ) -> (
-    PubSubPubSubToken422Error
-    | TokenResponse
+    TokenResponse
     | TypesStatusCodesStatusCode401
     | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode422
     | TypesStatusCodesStatusCode500
     | None
 ):
@@ -164,7 +164,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PubSubPubSubToken422Error | TokenResponse | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode500
+        TokenResponse | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode422 | TypesStatusCodesStatusCode500
     """
 
     return sync_detailed(
@@ -180,10 +180,10 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     body: UpdateTokenRequest,
 ) -> Response[
-    PubSubPubSubToken422Error
-    | TokenResponse
+    TokenResponse
     | TypesStatusCodesStatusCode401
     | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode422
     | TypesStatusCodesStatusCode500
 ]:
     """Update API token
@@ -200,7 +200,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[PubSubPubSubToken422Error | TokenResponse | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode500]
+        Response[TokenResponse | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode422 | TypesStatusCodesStatusCode500]
     """
 
     kwargs = _get_kwargs(
@@ -219,10 +219,10 @@ async def asyncio(
     client: AuthenticatedClient,
     body: UpdateTokenRequest,
 ) -> (
-    PubSubPubSubToken422Error
-    | TokenResponse
+    TokenResponse
     | TypesStatusCodesStatusCode401
     | TypesStatusCodesStatusCode404
+    | TypesStatusCodesStatusCode422
     | TypesStatusCodesStatusCode500
     | None
 ):
@@ -240,7 +240,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        PubSubPubSubToken422Error | TokenResponse | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode500
+        TokenResponse | TypesStatusCodesStatusCode401 | TypesStatusCodesStatusCode404 | TypesStatusCodesStatusCode422 | TypesStatusCodesStatusCode500
     """
 
     return (

@@ -1,0 +1,116 @@
+"""A server that others wrote, made from the spec alone, understands this library and is understood."""
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from signalwire_tokens import (
+    ApiToken,
+    AuthenticationError,
+    InternalServerError,
+    NotFoundError,
+    Permission,
+    UnprocessableEntityError,
+)
+
+ROOT = Path(__file__).parent.parent
+ERRORS = {401: AuthenticationError, 404: NotFoundError, 422: UnprocessableEntityError, 500: InternalServerError}
+TOKEN_ID = uuid4()
+CALLS = {
+    "create": lambda tokens: tokens.create("ci", [Permission.FAX, "calling"], subproject_id=uuid4()),
+    "update": lambda tokens: tokens.update(TOKEN_ID, name="new", permissions=["video"]),
+    "delete": lambda tokens: tokens.delete(TOKEN_ID),
+}
+# What the spec documents for each call.
+FAILURES = [("create", status) for status in (401, 422, 500)]
+FAILURES += [("update", status) for status in (401, 404, 422, 500)]
+FAILURES += [("delete", status) for status in (401, 404, 500)]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def prism():
+    """Serve the spec with Prism and return the base URL."""
+    node = shutil.which("node")
+    if not node:
+        pytest.skip("node is not on the PATH")
+    command = ROOT / "tests/node/node_modules/@stoplight/prism-cli/dist/index.js"
+    if not command.exists():
+        problem = "prism is not installed: npm ci --prefix tests/node --ignore-scripts"
+        pytest.fail(problem) if os.environ.get("CI") else pytest.skip(problem)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    serve = [node, command, "mock", ROOT / "generated/openapi.yaml", "--host", "127.0.0.1", "--port", port]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            said = []
+            # It ends, and with it what it says, if it cannot serve.
+            for line in server.stdout:
+                said.append(line)
+                if "Prism is listening" in line:
+                    break
+            assert "Prism is listening" in "".join(said[-1:]), "".join(said)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+def connect(flavour, url, prefer=None):
+    """Open a client whose requests ask Prism for a status."""
+
+    def ask(request):
+        if prefer:
+            request.headers["Prefer"] = f"code={prefer}"
+
+    async def ask_async(request):
+        ask(request)
+
+    hooks = {"request": [ask if flavour.name == "sync" else ask_async]}
+    # Nobody else closes the connections of a client that was handed in.
+    client = flavour.http_class(event_hooks=hooks, limits=httpx.Limits(max_keepalive_connections=0))
+    return flavour.connect(url, "project", "token", http_client=client)
+
+
+@pytest.mark.parametrize("call", ["create", "update"])
+def test_a_token_comes_back(prism, flavour, call):
+    with connect(flavour, prism) as tokens:
+        token = CALLS[call](tokens)
+    assert isinstance(token, ApiToken)
+    assert isinstance(token.id, UUID)
+    assert token.permissions
+    assert token.token.get_secret_value()
+
+
+def test_a_deletion_is_understood(prism, flavour):
+    with connect(flavour, prism) as tokens:
+        assert CALLS["delete"](tokens) is None
+
+
+@pytest.mark.parametrize(("call", "status"), FAILURES)
+def test_a_failure_is_the_right_error(prism, flavour, call, status):
+    with connect(flavour, prism, prefer=status) as tokens, pytest.raises(ERRORS[status]) as caught:
+        CALLS[call](tokens)
+    assert caught.value.status_code == status
+    assert caught.value.operation == call
+    [detail] = caught.value.errors
+    assert detail.message
+
+
+@pytest.mark.parametrize(
+    ("auth", "body", "status"),
+    [
+        (None, {"name": "ci", "permissions": ["fax"]}, 401),
+        (("project", "token"), {"name": "ci", "permissions": ["nonsense"]}, 422),
+        (("project", "token"), {"name": "ci"}, 422),
+    ],
+)
+def test_prism_holds_requests_against_the_spec(prism, auth, body, status):
+    """Or the tests above would say nothing."""
+    assert httpx.post(f"{prism}/api/project/tokens", auth=auth, json=body).status_code == status
