@@ -18,6 +18,7 @@ from uuid import UUID
 
 import anyio
 import httpx
+import httpx_aiohttp
 import pytest
 
 import signalwire_tokens
@@ -501,6 +502,17 @@ class TestOnTheWire:
             with pytest.raises(APITimeoutError, match=r"no answer from 127\.0\.0\.1 in time") as caught:
                 CALLS[operation](tokens)
             assert caught.value.may_have_applied is True
+
+    def test_a_lost_connection_is_no_timeout_over_aiohttp(self) -> None:
+        async def main(url: str) -> None:
+            async with httpx_aiohttp.HttpxAiohttpClient() as http_client:
+                tokens = signalwire_tokens.AsyncProjectTokens(url, "project", "t", http_client=http_client)
+                await tokens.create("ci", ["fax"])
+
+        with scripted(b"") as (url, _), pytest.raises(APIConnectionError, match="no answer from 127") as caught:
+            anyio.run(main, url)
+        assert type(caught.value) is APIConnectionError
+        assert caught.value.may_have_applied is True
 
     def test_a_body_that_stops_coming_is_kept(self, flavour) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"

@@ -87,7 +87,7 @@ class _Attempt:
             answer = _operations.Answer(status, headers, bytes(self._content), whole=failure is None)
             result = _operations.outcome(self._call, answer, applied=applied)
         else:
-            late = isinstance(failure, (httpx.TimeoutException, TimeoutError))
+            late = _transport.is_timeout(failure)
             result = _operations.failed(
                 self._call,
                 APITimeoutError if late else APIConnectionError,

@@ -103,6 +103,13 @@ def reason(failure: BaseException | None) -> str:
     return f"{type(link).__name__}: {link}"
 
 
+def is_timeout(failure: BaseException | None) -> bool:
+    """Tell whether a failure is one of time; httpx-aiohttp calls every lost connection a ConnectTimeout."""
+    cause = failure.__cause__ if failure else None
+    told = cause if type(cause).__module__.startswith("aiohttp") else failure
+    return isinstance(told, (httpx.TimeoutException, TimeoutError))
+
+
 def harmless(failure: Exception, credentials: str, *, sent: bool = True) -> Exception:
     """Take from a failure what must not be shown. `sent`: what came in answer may be in its text."""
     strip(failure)
