@@ -41,6 +41,12 @@ HttpClient = TypeVar("HttpClient", httpx.Client, httpx.AsyncClient)
 
 logger = logging.getLogger("signalwire_tokens")
 
+# The async calls that are under way at once; others wait. Pools, those of httpx and aiohttp too, take 100 by default.
+IN_FLIGHT = 64
+
+# Parsing a URL costs as much as all the rest of a request.
+_url = functools.lru_cache(httpx.URL)
+
 
 def _log(level: int, message: str, *args: object) -> None:
     # A handler that raises must not cost a token, nor take the place of an interruption.
@@ -55,17 +61,19 @@ class _Attempt:
         self._call = call
         self._content = bytearray()
         self.deadline = _transport.Deadline(timeout)
-        self.body = _transport.Body(call.body)
+        content = call.body
+        self.body = _transport.Body(content)
         self.response: httpx.Response | None = None
         self.request = httpx.Request(
             call.request["method"],
-            origin + call.request["url"],
-            # A length even for no body: without it some transports announce a chunked one.
-            headers={**headers, **call.request.get("headers", {}), "Content-Length": str(len(call.body))},
+            _url(origin + call.request["url"]),
+            headers=headers,
             stream=self.body,
             # A request built by hand carries no timeout of its own.
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self.deadline)},
         )
+        # A length even for no body: without it some transports announce a chunked one.
+        self.request.headers.update({**call.request.get("headers", {}), "Content-Length": str(len(content))})
 
     def feed(self, chunk: bytes) -> bool:
         """Keep a piece of the answer's body and tell whether more is wanted."""
@@ -180,22 +188,22 @@ class _Client(Generic[HttpClient]):
     def _connect(self) -> None:
         # What a forked process must not share with its parent.
         self._pid = os.getpid()
+        self._http: HttpClient = self._opened()
+
+    def _opened(self) -> HttpClient:
         try:
             # Plain HTTP goes to loopback only, where a proxy from the environment would read the credentials.
             secure = self._origin.startswith("https:")
-            http = self._brought or self._new_http(verify=_transport.tls_context(), trust_env=secure)
+            return self._brought or self._new_http(verify=_transport.tls_context(), trust_env=secure)
         except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
             problem = _transport.harmless(failure, self._headers["Authorization"])
-        else:
-            self._http: HttpClient = http
-            return
         text = "the HTTP client cannot be set up, look at the proxy and SSL_CERT_FILE variables: "
         raise ConfigurationError(text + _transport.reason(problem)) from problem
 
     def _attempt(self, call: Call[Any], *, applied: bool) -> _Attempt:
         if self._pid != os.getpid():
             self._connect()
-        if self._closed or self._http.is_closed:
+        if self._closed or (self._brought and self._brought.is_closed):
             problem = f"{call.operation} failed: this client is closed; make a new one"
             raise ConfigurationError(problem, operation=call.operation, may_have_applied=applied)
         return _Attempt(call, self._origin, self._headers, self._timeout)
@@ -424,9 +432,7 @@ class ProjectTokens(_Client[httpx.Client]):
     # Apart from _call, so that no frame of an error's traceback holds a piece of an answer.
     async def _transfer(self, attempt: _Attempt) -> Exception | None:
         try:
-            attempt.response = response = self._http.send(
-                attempt.request, stream=True, auth=None, follow_redirects=False
-            )
+            attempt.response = response = _transport.send(self._http, attempt.request, own=not self._brought)
             try:
                 # A hook of the user's own client may have read the answer already.
                 for chunk in (response.content,) if response.is_stream_consumed else response.iter_raw():
@@ -455,6 +461,12 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
     _sleep = staticmethod(anyio.sleep)
     _shield = functools.partial(anyio.CancelScope, shield=True)
     _http_class = _new_http = httpx.AsyncClient
+
+    def _connect(self) -> None:
+        super()._connect()
+        self._turns = anyio.Semaphore(IN_FLIGHT)
+        # A pool for each call under way: httpcore looks through all connections of a pool several times a call.
+        self._idle = [self._http]
 
     async def create(self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None) -> ApiToken:
         """Mint a token. As `ProjectTokens.create`, awaited."""
@@ -496,8 +508,8 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
     async def aclose(self) -> None:
         """Close the connections. A client that was passed in stays open. Closing twice does no harm."""
         self._closed = True
-        if not self._brought:
-            await self._http.aclose()
+        while self._idle and not self._brought:
+            await self._idle.pop().aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -506,20 +518,27 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
         await self.aclose()
 
     async def _transfer(self, attempt: _Attempt) -> Exception | None:
-        try:
-            with anyio.fail_after(self._timeout):
-                attempt.response = response = await self._http.send(
-                    attempt.request, stream=True, auth=None, follow_redirects=False
-                )
-                try:
-                    if response.is_stream_consumed:
-                        attempt.feed(response.content)
-                    else:
-                        async for chunk in response.aiter_raw():
-                            if not attempt.feed(chunk):
-                                break
-                finally:
-                    await response.aclose()
-        except Exception as failure:  # noqa: BLE001 - transports and hooks raise what they like
-            return attempt.failed(failure)
+        # Its time begins with its turn.
+        async with self._turns:
+            if self._closed:
+                return RuntimeError("the client was closed before it was this call's turn")
+            http = self._idle.pop() if self._idle else self._opened()
+            try:
+                with anyio.fail_after(self._timeout):
+                    attempt.response = response = await _transport.send(http, attempt.request, own=not self._brought)
+                    try:
+                        if response.is_stream_consumed:
+                            attempt.feed(response.content)
+                        else:
+                            async for chunk in response.aiter_raw():
+                                if not attempt.feed(chunk):
+                                    break
+                    finally:
+                        await response.aclose()
+            except Exception as failure:  # noqa: BLE001 - transports and hooks raise what they like
+                return attempt.failed(failure)
+            finally:
+                self._idle.append(http)
+                if self._closed:
+                    await self.aclose()
         return None
