@@ -12,6 +12,8 @@ import pytest
 
 import signalwire_tokens
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 STEM = f"signalwire_tokens-{signalwire_tokens.__version__}"
 
