@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,7 @@ SCREENS = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1440, "h
 SWITCHES = (
     "--no-sandbox",  # root may not use it, and CI is root
     "--disable-gpu",
+    "--disable-dev-shm-usage",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -44,6 +45,12 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Stay quiet."""
+
+
+def look(browser: Browser, base: str, pages: list[str]) -> list[str]:
+    """Open the pages, search, and return what is wrong."""
+    with browser:
+        return check(browser, base, pages) + found(browser.new_page(), f"{base}search.html?q=rotate")
 
 
 def check(browser: Browser, base: str, pages: list[str]) -> list[str]:
@@ -111,9 +118,13 @@ def main(directory: Path) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_port}/"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(SWITCHES))
-        problems = check(browser, base, pages) + found(browser.new_page(), f"{base}search.html?q=rotate")
-        browser.close()
+        launch = partial(playwright.chromium.launch, executable_path=chromium, args=list(SWITCHES))
+        try:
+            problems = look(launch(), base, pages)
+        except Error as error:
+            # A browser that dies on a busy machine says nothing of the pages; one that dies again does.
+            print(f"the browser failed, once more with a new one: {error}")
+            problems = look(launch(), base, pages)
     server.shutdown()
     if problems or not pages:
         sys.exit("\n".join(problems) or f"there is no page in {directory}")

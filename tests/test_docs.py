@@ -18,6 +18,7 @@ import signalwire_tokens
 from readme_blocks import blocks
 from signalwire_tokens import AsyncProjectTokens, Permission, ProjectTokens, testing
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = [

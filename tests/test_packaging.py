@@ -15,6 +15,7 @@ import signalwire_tokens
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.slow
 STEM = f"signalwire_tokens-{signalwire_tokens.__version__}"
 
 
