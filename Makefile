@@ -9,11 +9,13 @@ DOCS_READY := $(DOCS_VENV)/.ready
 SDK := .venv-sdk
 # What SignalWire publishes about its project tokens, as Markdown.
 PAGE ?= https://signalwire.com/docs/apis/rest/project-tokens/create-token.md
+# What the benchmarks compare, and the same without sniffio.
+BENCH := .venv-bench
 # Node tools check the spec independently. Without npm the tests that want them are skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
+.PHONY: help demo test reliability bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -32,6 +34,12 @@ test-sdk: $(READY) $(SDK)/.ready ## Let SignalWire's own SDK use a fake space
 
 reliability: $(READY) $(SDK)/.ready ## Measure this library and SignalWire's own SDK under faults, for docs/reliability.md
 	@$(BIN)/python benchmarks/reliability.py
+
+bench: $(BENCH)/.ready ## Measure this library beside other ways to create a token, for docs/performance.md
+	$(BENCH)/bin/python benchmarks/run.py
+
+bench-check: $(BENCH)/.ready ## Measure, and fail if a bar of docs/performance.md is missed by more than the margin for noise
+	$(BENCH)/bin/python benchmarks/run.py --check
 
 check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate the spec
 	$(BIN)/ruff check .
@@ -95,9 +103,11 @@ lock: $(READY) ## Pin all development dependencies anew
 		--no-header --no-annotate --output-file docs/constraints.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --output-file tests/sdk/constraints.txt tests/sdk/requirements.in
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --output-file benchmarks/constraints.txt benchmarks/requirements.in
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(SDK) $(DOCS_VENV) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	rm -rf $(VENV) $(SDK) $(DOCS_VENV) $(BENCH) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'
@@ -117,6 +127,16 @@ $(DOCS_READY): docs/constraints.txt $(READY)
 $(SDK)/.ready: tests/sdk/constraints.txt | $(READY)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SDK)
 	VIRTUAL_ENV=$(SDK) $(BIN)/uv pip sync --quiet --require-hashes tests/sdk/constraints.txt
+	@touch $@
+
+$(BENCH)/.ready: benchmarks/constraints.txt $(shell find wrapper generated -name '*.py') | $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)
+	VIRTUAL_ENV=$(BENCH) $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode benchmarks/constraints.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)/without-sniffio
+	@sed '/^sniffio==/,/[^\\]$$/d' benchmarks/constraints.txt > $(BENCH)/without-sniffio.txt
+	VIRTUAL_ENV=$(BENCH)/without-sniffio $(BIN)/uv pip sync --quiet --require-hashes $(BENCH)/without-sniffio.txt
+	$(BIN)/python -m build --wheel --no-isolation --outdir $(BENCH)/dist > $(BENCH)/build.log
+	VIRTUAL_ENV=$(BENCH) $(BIN)/uv pip install --quiet --no-deps --compile-bytecode $(BENCH)/dist/*.whl
 	@touch $@
 
 $(NODE): tests/node/package.json tests/node/package-lock.json
