@@ -113,7 +113,13 @@ def test_a_deleted_token_is_gone(tokens, space, kind) -> None:
         (lambda t: t.update(uuid4(), permissions=[]), ValueError, "permissions is empty"),
         (lambda t: t.update("x", name="new"), ValueError, "token_id is no UUID"),
         (lambda t: t.delete("../projects"), ValueError, "token_id is no UUID"),
-        (lambda t: t.delete(None), TypeError, "token_id must be a UUID or a str, not NoneType"),
+        (lambda t: t.delete(None), TypeError, "token_id must be a UUID or a str, not NoneType$"),
+        (lambda t: t.delete(SecretStr("x")), TypeError, "not SecretStr, pass the token's id"),
+        (
+            lambda t: t.delete(ApiToken(uuid4(), "ci", (), SecretStr("x"))),
+            TypeError,
+            "not ApiToken, pass the token's id",
+        ),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_sent(tokens, space, call, error, says) -> None:
@@ -127,6 +133,12 @@ def test_a_secret_passed_for_an_id_is_not_repeated(tokens) -> None:
         tokens.delete("PT-secret")
     assert "PT-secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_secret_passed_for_a_permission_is_not_repeated(tokens) -> None:
+    with pytest.raises(ValueError, match="unknown permission: Valid are") as caught:
+        tokens.create("ci", ["PT-secret" * 3])
+    assert "PT-secret" not in str(caught.value)
 
 
 def test_wrong_credentials_name_both_causes(flavour, space) -> None:

@@ -95,6 +95,8 @@ def test_a_space_names_its_origin(flavour, space, origin) -> None:
         "-example",
         "example.com/path",
         "a" * 64,
+        PROJECT,
+        TOKEN,
         "exämple",
         "999.1.1.1",
         "https://[:::]",

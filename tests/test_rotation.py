@@ -61,6 +61,7 @@ class TestRotate:
         with pytest.raises(VaultError) as caught:
             tokens.rotate(old.id, "ci", ["fax"], store=store)
         assert caught.value is failure
+        assert "was deleted again, the old token" in failure.__notes__[0]
         assert set(space.tokens) == {old.id}
 
     @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])

@@ -251,8 +251,9 @@ class _Client(Generic[HttpClient]):
         created = await self._call(new)
         try:
             await _settled(store(created))
-        except BaseException:
+        except BaseException as failure:
             await self._discard(created)
+            failure.add_note(f"the new token {created.id} was deleted again, the old {old.subject} stays")
             raise
         try:
             await self._call(old)

@@ -45,7 +45,8 @@ def resolve(space: Masked, project_id: Masked, api_token: Masked) -> Credentials
     if origin is None:
         raise ConfigurationError(
             "space (or SIGNALWIRE_SPACE) is no space: expected a name such as example, a host such as "
-            "example.signalwire.com, or an https:// URL without user info, path and query (http:// for loopback only)"
+            "example.signalwire.com, or an https:// URL without user info, path and query (http:// for loopback only); "
+            "the order of the arguments is space, project_id, api_token"
         )
     user = _value("project_id", "SIGNALWIRE_PROJECT_ID", project_id)
     password = _value("api_token", "SIGNALWIRE_API_TOKEN", api_token)
@@ -82,7 +83,9 @@ def _origin(given: SecretStr) -> str | None:
     # Raises nothing, as this frame holds the space unmasked, and with it what it was mixed up with.
     space = given.get_secret_value()
     if re.fullmatch(LABEL, space):
-        return f"https://{space}.signalwire.com"
+        # A UUID or 40 characters are no name: they would carry a project ID or an API token into the DNS.
+        mixed_up = re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Za-z]{40,}", space)
+        return None if mixed_up else f"https://{space}.signalwire.com"
     try:
         url = httpx.URL(space if "://" in space else f"https://{space}")
         safe = url.scheme == "https" or url.host == "localhost" or ipaddress.ip_address(url.host).is_loopback

@@ -133,7 +133,7 @@ def _checked_name(name: str) -> str:
 def checked_id(argument: str, value: UUID | str) -> UUID:
     """Return an ID as a UUID; raise TypeError or ValueError if it is none."""
     if not isinstance(value, (UUID, str)):
-        hint = ", pass its id" if isinstance(value, ApiToken) else ""
+        hint = ", pass the token's id" if isinstance(value, (ApiToken, SecretStr)) else ""
         raise TypeError(f"{argument} must be a UUID or a str, not {type(value).__name__}{hint}")
     try:
         return UUID(str(value))

@@ -118,7 +118,9 @@ def _parse_permission(value: object) -> Permission | UnlistedPermission:
         return Permission(value)
     near = difflib.get_close_matches(value.strip().lower(), [*Permission, *DASHBOARD_NAMES], n=1)
     hint = f"did you mean {DASHBOARD_NAMES.get(near[0], str(near[0]))!r}? " if near else ""
+    # A long one is not repeated: it may be a secret.
+    said = f" {value!r}" if len(value) <= 24 else ""
     raise ValueError(
-        f"unknown permission {value!r}: {hint}Valid are: {', '.join(Permission)}. "
+        f"unknown permission{said}: {hint}Valid are: {', '.join(Permission)}. "
         "One that the service has and this list lacks is sent as UnlistedPermission(...)."
     )
