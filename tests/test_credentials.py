@@ -215,6 +215,15 @@ def test_a_proxy_that_cannot_be_used_is_told_at_once(flavour, monkeypatch, varia
     assert caught.value.__cause__ is not None
 
 
+@pytest.mark.parametrize("password", ["hunter2#x", "hunter2/x", "hunter2?x"])
+def test_no_part_of_a_proxys_password_is_told(flavour, monkeypatch, password) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{password}@proxy.example.com:3128")
+    with pytest.raises(ConfigurationError, match="InvalidURL") as caught, flavour.connect("example", PROJECT, TOKEN):
+        pass
+    shown = "".join(traceback.TracebackException.from_exception(caught.value).format()).replace(password, "")
+    assert "hunter" not in shown
+
+
 @pytest.mark.parametrize(
     ("timeout", "error"),
     [

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -12,7 +13,7 @@ import anyio
 import httpx
 import pytest
 
-from signalwire_tokens import ApiToken, AsyncProjectTokens, ProjectTokens
+from signalwire_tokens import APIConnectionError, ApiToken, AsyncProjectTokens, ConfigurationError, ProjectTokens
 
 
 def warnings(caplog) -> list[str]:
@@ -126,6 +127,129 @@ def test_an_async_client_is_shared_by_tasks(space) -> None:
         made = asyncio.run(main(url))
     assert {token.id: token.token for token in made} == {t.id: t.token for t in space.tokens.values()}
     assert len(made) == 200
+
+
+class Interrupting(logging.Handler):
+    """Ctrl-C while the first record is handled."""
+
+    def __init__(self, told: list[str]) -> None:
+        super().__init__()
+        self.told = told
+
+    def emit(self, record) -> None:
+        if not self.told and record.levelno == logging.INFO:
+            self.told.append("")
+            raise KeyboardInterrupt
+        self.told.append(record.getMessage())
+
+
+def test_an_interruption_after_the_answer_names_the_id(space, caplog, monkeypatch) -> None:
+    log = logging.getLogger("signalwire_tokens")
+    told = []
+    monkeypatch.setattr(log, "handlers", [Interrupting(told)])
+    caplog.set_level(logging.INFO, log.name)
+    http_client = httpx.Client(transport=space.transport)
+    with (
+        ProjectTokens("example", space.project_id, space.api_token, http_client=http_client) as tokens,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        tokens.create("ci", ["fax"])
+    (token_id,) = space.tokens
+    assert f"its ID is {token_id}" in told[-1]
+
+
+def test_what_the_caller_is_handling_stays_his_own(flavour) -> None:
+    def respond(_request):
+        raise httpx.ReadError("")
+
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError) as caught:  # noqa: PT012
+        try:
+            raise ValueError("the password is hunter2")  # noqa: TRY301 - for its frames
+        except ValueError as failure:
+            own, frames = failure, failure.__traceback__
+            tokens.create("ci", ["fax"])
+    assert own.__traceback__ is frames
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_group_of_failures_after_sending_becomes_one_error(flavour) -> None:
+    def respond(request):
+        request.read() if flavour.name == "sync" else None
+        raise ExceptionGroup('what came: "PT0"', [ValueError("x")])
+
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError) as caught:
+        tokens.create("ci", ["fax"])
+    assert "PT0" not in f"{caught.value} {caught.value.__cause__!r}"
+
+
+def test_every_address_of_a_host_is_tried(space, monkeypatch) -> None:
+    real = socket.getaddrinfo
+    tried = []
+
+    def several(host, port, *args, **kwargs):
+        tried.append(host)
+        answers = ["127.0.0.2", "127.0.0.1"] if host == "localhost" else [host]
+        return [entry for answer in answers for entry in real(answer, port, *args, **kwargs)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", several)
+    with space.serve() as url:
+        name = url.replace("127.0.0.1", "localhost")
+        with ProjectTokens(name, space.project_id, space.api_token, max_retries=0) as tokens:
+            tokens.create("ci", ["fax"])
+    assert tried == ["localhost", "127.0.0.2", "127.0.0.1"]
+    assert len(space.requests) == 1
+
+
+def test_a_second_event_loop_is_refused_before_anything_is_sent(space) -> None:
+    http_client = httpx.AsyncClient(transport=space.transport)
+    tokens = AsyncProjectTokens("example", space.project_id, space.api_token, http_client=http_client)
+
+    async def use() -> None:
+        await tokens.create("ci", ["fax"])
+
+    asyncio.run(use())
+    with pytest.raises(ConfigurationError, match="event loop"):
+        asyncio.run(use())
+    assert len(space.tokens) == 1
+
+
+def test_a_pool_that_cannot_be_closed_costs_nothing(space, monkeypatch) -> None:
+    async def main(url: str) -> ApiToken:
+        tokens = AsyncProjectTokens(url, space.project_id, space.api_token)
+
+        real = httpx.AsyncClient.aclose
+
+        async def fail(client) -> None:
+            await real(client)
+            raise OSError
+
+        monkeypatch.setattr(httpx.AsyncClient, "aclose", fail)
+        call = asyncio.create_task(tokens.create("ci", ["fax"]))
+        while not space.requests:  # noqa: ASYNC110 - the server is in another thread
+            await asyncio.sleep(0)
+        await tokens.aclose()
+        return await call
+
+    with space.serve() as url:
+        created = asyncio.run(main(url))
+    assert created.id in space.tokens
+
+
+def test_a_client_of_the_users_does_not_survive_a_fork(space, monkeypatch) -> None:
+    http_client = httpx.Client(transport=space.transport)
+    tokens = ProjectTokens("example", space.project_id, space.api_token, http_client=http_client)
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with pytest.raises(ConfigurationError, match="after a fork"):
+        tokens.create("ci", ["fax"])
+    assert space.requests == []
+
+
+def test_a_temporary_token_outliving_its_client_is_named(space) -> None:
+    http_client = httpx.Client(transport=space.transport)
+    tokens = ProjectTokens("example", space.project_id, space.api_token, http_client=http_client)
+    with pytest.raises(ConfigurationError) as caught, tokens.temporary("job", ["fax"]) as token:
+        tokens.close()
+    assert str(token.id) in str(caught.value)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows")

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
+import anyio.lowlevel
 import httpx
 
 from . import _credentials, _operations, _retry, _transport
@@ -60,6 +61,8 @@ class _Attempt:
     def __init__(self, call: Call[Any], origin: str, headers: httpx.Headers, timeout: float) -> None:
         self._call = call
         self._content = bytearray()
+        # What the caller is handling is his own; his exception ends up in the chain of ours.
+        self.outer = sys.exc_info()[1]
         self.deadline = _transport.Deadline(timeout)
         content = call.body
         self.body = _transport.Body(content)
@@ -85,7 +88,9 @@ class _Attempt:
         if isinstance(failure, httpx.HTTPStatusError):
             # Raised by a hook of the user's own client: an answer came all the same.
             self.response = failure.response
-        return _transport.harmless(failure, self.request.headers["Authorization"], sent=self.body.handed_over)
+        return _transport.harmless(
+            failure, self.request.headers["Authorization"], self.outer, sent=self.body.handed_over
+        )
 
     def outcome(self, failure: Exception | None, *, applied: bool) -> Any:
         """Return the result of the call, or the error to raise. `applied`: an earlier attempt may have worked."""
@@ -99,7 +104,8 @@ class _Attempt:
             result = _operations.failed(
                 self._call,
                 APITimeoutError if late else APIConnectionError,
-                f"no answer from {self.request.url.host}{' in time' if late else ''}: {_transport.reason(failure)}",
+                f"no answer from {self.request.url.host}{' in time' if late else ''}: "
+                + _transport.reason(failure, self.outer),
                 "" if self.body.handed_over else "nothing was sent",
                 applied=self.body.handed_over or applied,
             )
@@ -196,16 +202,22 @@ class _Client(Generic[HttpClient]):
             secure = self._origin.startswith("https:")
             return self._brought or self._new_http(verify=_transport.tls_context(), trust_env=secure)
         except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
-            problem = _transport.harmless(failure, self._headers["Authorization"])
+            # The text may quote a proxy's password.
+            text = str(failure) if isinstance(failure, (OSError, ImportError)) else ""
+            problem = _transport.stand_in(failure, text)
         text = "the HTTP client cannot be set up, look at the proxy and SSL_CERT_FILE variables: "
         raise ConfigurationError(text + _transport.reason(problem)) from problem
 
     def _attempt(self, call: Call[Any], *, applied: bool) -> _Attempt:
-        if self._pid != os.getpid():
-            self._connect()
+        problem = ""
         if self._closed or (self._brought and self._brought.is_closed):
-            problem = f"{call.operation} failed: this client is closed; make a new one"
-            raise ConfigurationError(problem, operation=call.operation, may_have_applied=applied)
+            problem = "this client is closed; make a new one"
+        elif self._pid != os.getpid() and self._brought:
+            problem = "its http_client is that of the parent process; make both anew after a fork"
+        elif self._pid != os.getpid():
+            self._connect()
+        if problem:
+            raise _operations.failed(call, ConfigurationError, problem, applied=applied)
         return _Attempt(call, self._origin, self._headers, self._timeout)
 
     async def _call(self, call: Call[T]) -> T:
@@ -224,17 +236,16 @@ class _Client(Generic[HttpClient]):
                     _log(logging.WARNING, "%s; sending it again in %.1f s", result, pause)
                     await _settled(self._sleep(pause))
             except BaseException as interruption:
-                _transport.strip(interruption)
-                if applied or (result is None and attempt.body.handed_over):
+                _transport.strip(interruption, attempt.outer)
+                if applied or (attempt.body.handed_over and getattr(result, "may_have_applied", True)):
                     _log(logging.WARNING, "%s", attempt.interrupted(interruption))
                 raise
             if pause is None:
                 raise result
             number += 1
 
-    async def _discard(self, token: ApiToken) -> None:
+    async def _discard(self, token: ApiToken, leaving: BaseException | None) -> None:
         """Delete a token that nobody needs, in the midst of a cancellation too; if that fails, say that it lives on."""
-        leaving = sys.exc_info()[1]
         try:
             with self._shield():
                 await self._call(_operations.delete(token.id, missing_ok=True))
@@ -251,9 +262,14 @@ class _Client(Generic[HttpClient]):
         created = await self._call(new)
         try:
             await _settled(store(created))
-        except BaseException as failure:
-            await self._discard(created)
+        except Exception as failure:
+            await self._discard(created, failure)
             failure.add_note(f"the new token {created.id} was deleted again, the old {old.subject} stays")
+            raise
+        except BaseException as interruption:
+            # What is stored must work, and nobody knows whether it is this one.
+            problem = f"rotate interrupted by {type(interruption).__name__}: the new token {created.id} may be stored"
+            _log(logging.ERROR, "%s, and the old %s lives too; delete the one not in use", problem, old.subject)
             raise
         try:
             await self._call(old)
@@ -280,7 +296,8 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
         try:
             resume()
         except StopIteration as done:
-            return cast("T", done.value)
+            value: T = done.value
+            return value
         misuse = TypeError("store waits as coroutines do; AsyncProjectTokens.rotate is for that")
         resume = functools.partial(coroutine.throw, misuse)
 
@@ -288,9 +305,9 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
 class ProjectTokens(_Client[httpx.Client]):
     """Creates, changes, rotates and deletes the API tokens of a SignalWire project.
 
-    Safe to share between threads and over a fork. Close it, or use it as a context manager. A call is sent again only
-    where that cannot mint twice: if nothing of it had left, or after a 429; an update or a delete also after a 502, 503
-    or 504, a timeout or a broken connection.
+    Safe to share between threads, and over a fork without an `http_client` of yours. Close it, or use it as a context
+    manager. A call is sent again only where that cannot mint twice: if nothing of it had left, or after a 429; an
+    update or a delete also after a 502, 503 or 504, a timeout or a broken connection.
 
     Args:
         space: The space's name (`example`), its host (`example.signalwire.com`) or its `https://` URL; plain
@@ -385,7 +402,7 @@ class ProjectTokens(_Client[httpx.Client]):
             token_id: The ID of the old token. It is deleted once the new one is stored.
             name, permissions, subproject_id: Of the new token, as for `create`.
             store: Called with the new token; must have persisted it when it returns. If it raises, the new token is
-                deleted and the error goes on.
+                deleted and the error goes on; if it is interrupted or cancelled, both live and the log names them.
 
         Raises:
             TypeError, ValueError: An argument cannot be right; nothing was sent.
@@ -413,10 +430,14 @@ class ProjectTokens(_Client[httpx.Client]):
             ...     run_job(token.token.get_secret_value())
         """
         created = self.create(name, permissions, subproject_id=subproject_id)
+        leaving: BaseException | None = None
         try:
             yield created
+        except BaseException as failure:
+            leaving = failure
+            raise
         finally:
-            _run(self._discard(created))
+            _run(self._discard(created, leaving))
 
     def close(self) -> None:
         """Close the connections. A client that was passed in stays open. Closing twice does no harm."""
@@ -451,7 +472,8 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
     """Creates, changes, rotates and deletes the API tokens of a SignalWire project, with asyncio or trio.
 
     As `ProjectTokens`, awaited: see there. Safe to share between the tasks of one event loop. Close it, or use it as an
-    async context manager. `http_client` is an `httpx.AsyncClient`; `timeout` bounds an attempt in all with that too.
+    async context manager. `http_client` is an `httpx.AsyncClient`; `timeout` bounds an attempt in all with that too. 64
+    calls are under way at once; the others wait for their turn, with which their time begins.
 
     Example:
         >>> async with AsyncProjectTokens("example", project_id, api_token) as tokens:
@@ -465,9 +487,18 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
 
     def _connect(self) -> None:
         super()._connect()
+        self._loop: object = None
         self._turns = anyio.Semaphore(IN_FLIGHT)
         # A pool for each call under way: httpcore looks through all connections of a pool several times a call.
         self._idle = [self._http]
+
+    def _attempt(self, call: Call[Any], *, applied: bool) -> _Attempt:
+        attempt, loop = super()._attempt(call, applied=applied), anyio.lowlevel.current_token()
+        self._loop = self._loop or loop
+        if self._loop != loop:
+            problem = "this client has connections of another event loop; make one in each"
+            raise _operations.failed(call, ConfigurationError, problem, applied=applied)
+        return attempt
 
     async def create(self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None) -> ApiToken:
         """Mint a token. As `ProjectTokens.create`, awaited."""
@@ -501,16 +532,22 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
     ) -> AsyncIterator[ApiToken]:
         """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
         created = await self.create(name, permissions, subproject_id=subproject_id)
+        leaving: BaseException | None = None
         try:
             yield created
+        except BaseException as failure:
+            leaving = failure
+            raise
         finally:
-            await self._discard(created)
+            await self._discard(created, leaving)
 
     async def aclose(self) -> None:
         """Close the connections. A client that was passed in stays open. Closing twice does no harm."""
         self._closed = True
         while self._idle and not self._brought:
-            await self._idle.pop().aclose()
+            # One that cannot be closed must neither keep the others open nor cost a token that has just come.
+            with contextlib.suppress(Exception):
+                await self._idle.pop().aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -523,8 +560,9 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
         async with self._turns:
             if self._closed:
                 return RuntimeError("the client was closed before it was this call's turn")
-            http = self._idle.pop() if self._idle else self._opened()
+            http = None
             try:
+                http = self._idle.pop() if self._idle else self._opened()
                 with anyio.fail_after(self._timeout):
                     attempt.response = response = await _transport.send(http, attempt.request, own=not self._brought)
                     try:
@@ -539,7 +577,7 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
             except Exception as failure:  # noqa: BLE001 - transports and hooks raise what they like
                 return attempt.failed(failure)
             finally:
-                self._idle.append(http)
+                self._idle += [http] if http else []
                 if self._closed:
                     await self.aclose()
         return None

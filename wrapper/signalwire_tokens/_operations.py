@@ -101,7 +101,7 @@ def create(name: str, permissions: Iterable[Permission | str], subproject_id: UU
         permissions=parse_permissions(permissions),  # type: ignore[arg-type]
         subproject_id=UNSET if subproject_id is None else checked_id("subproject_id", subproject_id),
     )
-    return Call("create", f"token {name!r}", create_token._get_kwargs(body=request), _read_token)
+    return Call("create", f"token {name[:100]!r}", create_token._get_kwargs(body=request), _read_token)
 
 
 def update(token_id: UUID | str, name: str | None, permissions: Iterable[Permission | str] | None) -> Call[ApiToken]:
@@ -202,7 +202,7 @@ def _read_token(call: Call[Any], answer: Answer) -> ApiToken | errors.InvalidRes
         "body, token_id and token of this error hold what came",
         applied=True,
         body=SecretStr(text),
-        token_id=token_id if token_id and isinstance(token_id, str) else None,
+        token_id=printable(token_id) if token_id and isinstance(token_id, str) else None,
         token=SecretStr(token) if token and isinstance(token, str) else None,
         request_id=request_id(answer.headers),
     )

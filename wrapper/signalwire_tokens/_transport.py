@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,10 @@ class Deadline(float):
         return left
 
 
+def _left(value: Any) -> Any:
+    return value.left() if isinstance(value, Deadline) else value
+
+
 class _Bounded:
     """httpcore's network backend, or a connection of it, on which a Deadline bounds all waits together."""
 
@@ -42,14 +48,27 @@ class _Bounded:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
 
-        def left(value: Any) -> Any:
-            return value.left() if isinstance(value, Deadline) else value
-
         def bounded(*args: Any, **kwargs: Any) -> Any:
-            result = method(*map(left, args), **{key: left(value) for key, value in kwargs.items()})
-            return _Bounded(result) if name in {"connect_tcp", "start_tls"} else result
+            result = method(*map(_left, args), **{key: _left(value) for key, value in kwargs.items()})
+            return _Bounded(result) if name == "start_tls" else result
 
-        return bounded if name in {"connect_tcp", "start_tls", "read", "write"} else method
+        return bounded if name in {"start_tls", "read", "write"} else method
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+        addresses = [host]
+        # httpcore, which would give the whole time to each address, tells what is wrong with a name.
+        with contextlib.suppress(OSError):
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        for others, address in zip(reversed(range(len(addresses))), addresses, strict=True):
+            left = _left(timeout)
+            share = left if left is None else left / (others + 1)
+            try:
+                return _Bounded(self._inner.connect_tcp(address, port, timeout=share, **options))
+            except Exception:
+                if not others:
+                    raise
+        raise AssertionError
 
 
 def bounded_client(**options: Any) -> httpx.Client:
@@ -86,29 +105,29 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
             yield content
 
 
-def _chain(failure: BaseException) -> list[BaseException]:
+def _chain(failure: BaseException, outer: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
     pending = [failure]
     while pending:
         link = pending.pop()
         # Each once: chains may form a ring.
-        if not any(link is known for known in found):
+        if link is not outer and not any(link is known for known in found):
             found.append(link)
             pending += filter(None, (*getattr(link, "exceptions", ()), link.__context__, link.__cause__))
     return found
 
 
-def strip(failure: BaseException) -> None:
+def strip(failure: BaseException, outer: BaseException | None = None) -> None:
     """Drop the frames of a failure and of all behind it: those of httpx hold the Authorization header."""
-    for link in _chain(failure):
+    for link in _chain(failure, outer):
         link.__traceback__ = None
 
 
-def reason(failure: BaseException | None) -> str:
+def reason(failure: BaseException | None, outer: BaseException | None = None) -> str:
     """Say what a failure says; some transports leave that to its cause."""
-    links = [] if failure is None or isinstance(failure, TimeoutError) else _chain(failure)
+    links = [] if failure is None or isinstance(failure, TimeoutError) else _chain(failure, outer)
     link = next((link for link in links if str(link)), failure)
-    return f"{type(link).__name__}: {link}"
+    return f"{type(link).__name__}: {link}".removesuffix(": ")
 
 
 def is_timeout(failure: BaseException | None) -> bool:
@@ -118,16 +137,30 @@ def is_timeout(failure: BaseException | None) -> bool:
     return isinstance(told, (httpx.TimeoutException, TimeoutError))
 
 
-def harmless(failure: Exception, credentials: str, *, sent: bool = True) -> Exception:
+def harmless(
+    failure: Exception, credentials: str, outer: BaseException | None = None, *, sent: bool = True
+) -> Exception:
     """Take from a failure what must not be shown. `sent`: what came in answer may be in its text."""
-    strip(failure)
+    strip(failure, outer)
     # Parsers quote what they could not read, which may be a minted token; aiohttp's errors hold the request.
     quoting = re.compile(r"""(bytearray\()?\bb['"]|["{]""")
-    if not any((sent and quoting.search(str(link))) or credentials in repr(link) for link in _chain(failure)):
+    if not any((sent and quoting.search(str(link))) or credentials in repr(link) for link in _chain(failure, outer)):
         return failure
-    # One of the same type, with the text up to there, takes the place.
-    kind, text = type(failure), quoting.split(str(failure))[0].replace(credentials, "**********")
-    shown = {"__str__": lambda _: text, "__repr__": lambda _: f"{kind.__name__}({text!r})"}
-    bare: Any = type(kind.__name__, (kind,), {**shown, "__module__": kind.__module__})
-    stand_in: Exception = bare.__new__(bare)
-    return stand_in
+    return stand_in(failure, quoting.split(str(failure))[0].replace(credentials, "**********"))
+
+
+def stand_in(failure: Exception, text: str) -> Exception:
+    """Return a failure of the same type that says and holds no more than `text`."""
+    kind = type(failure)
+    shown = {
+        "__str__": lambda _: text,
+        "__repr__": lambda _: f"{kind.__name__}({text!r})",
+        "__module__": kind.__module__,
+    }
+    # Some types, such as groups, cannot be made without more.
+    for base in (kind, Exception):
+        with contextlib.suppress(Exception):
+            bare: Any = type(kind.__name__, (base,), shown)
+            made: Exception = bare.__new__(bare)
+            return made
+    return failure
