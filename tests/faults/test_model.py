@@ -24,7 +24,7 @@ from signalwire_tokens.testing import FakeSpace
 
 INTERRUPTED = "the call was left by an interruption"
 # How errors and logs say that a token may live.
-TOLD = re.compile(r"may exist|lives? on|may live on|stored and works")
+TOLD = re.compile(r"may exist|lives? on|may live on|stored and works|may be stored, and the old")
 # Where an interruption may hit: before the request is read, before and after it is carried out.
 POINTS = ("unsent", "sent", "applied")
 FAULTS = [
