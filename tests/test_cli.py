@@ -274,10 +274,10 @@ class TestCreate:
             (["create", "ci", "-p", "voice"], "did you mean 'calling'?"),
             (["create", " ", "-p", "fax"], "name is blank"),
             (["create", "ci"], "Missing option '-p'"),
-            (["create", "ci", "-p", "fax", "--subproject", "x"], "'x' is not a valid UUID"),
+            (["create", "ci", "-p", "fax", "--subproject", "x"], "--subproject is no UUID; pass the subproject's id"),
             (["create", "ci", "-p", "fax", "--format", "yaml"], "'yaml' is not one of"),
             (["update", UUID], "nothing to change"),
-            (["update", "x", "--name", "y"], "'x' is not a valid UUID"),
+            (["update", "x", "--name", "y"], "TOKEN_ID is no UUID; pass the token's id, not its secret"),
             (["delete"], "Missing argument"),
             (["mint"], "No such command 'mint'"),
             (["create", "ci", "-p", "fax", "--api-token", "x"], "No such option"),
@@ -287,6 +287,42 @@ class TestCreate:
         run = shell(*arguments)
         assert (run.returncode, run.stdout, space.requests) == (2, "", [])
         assert said in run.stderr
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["delete", "{}"], "TOKEN_ID is no UUID; pass the token's id, not its secret"),
+            (["rotate", "{}", "ci", "-p", "fax", "--out", "x"], "TOKEN_ID is no UUID"),
+            (["update", "{}", "--name", "x"], "TOKEN_ID is no UUID"),
+            (["update", UUID, "--name", "{}"], "this is SIGNALWIRE_API_TOKEN itself"),
+            (["create", "{}", "-p", "fax"], "this is SIGNALWIRE_API_TOKEN itself"),
+            (["rotate", UUID, "{}", "-p", "fax", "--out", "x"], "this is SIGNALWIRE_API_TOKEN itself"),
+            (["create", "ci", "-p", "fax", "--out", "{}"], "this is SIGNALWIRE_API_TOKEN itself"),
+            (["create", "ci", "-p", "fax", "--subproject", "{}"], "--subproject is no UUID"),
+            (["create", "ci", "-p", "{}"], "unknown permission"),
+            (["create", "ci", "-p{}"], "unknown permission"),
+            (["create", "ci", "-p", "fax", "--format={}"], "is not one of"),
+            (["rotate", UUID, "ci", "-p", "fax", "--exec", "{}"], "--exec names no command"),
+            (["{}"], "No such command"),
+            (["delete", UUID, "{}"], "unexpected extra argument"),
+            (["delete", "--{}"], "No such option"),
+            (["--{}"], "No such option"),
+        ],
+    )
+    def test_a_secret_in_the_wrong_place_is_not_shown(self, shell, space, arguments, said, tmp_path) -> None:
+        # A short one, which is known only as the one in use; longer ones are below.
+        secret = shell.environment["SIGNALWIRE_API_TOKEN"] = "Pq7-x"
+        run = shell(*(argument.format(secret) for argument in arguments), cwd=tmp_path)
+        assert (run.returncode, run.stdout, space.requests, list(tmp_path.iterdir())) == (2, "", [], [])
+        assert said in run.stderr
+        assert secret not in run.stderr
+
+    def test_the_secret_of_another_token_is_not_shown_either(self, shell, space) -> None:
+        other = "PT" + "0123456789abcdef" * 3
+        for arguments in (["delete", other], ["create", "ci", "-p", other], [other], ["delete", UUID, other]):
+            run = shell(*arguments)
+            assert (run.returncode, run.stdout, space.requests) == (2, "", [])
+            assert other not in run.stderr
 
     def test_a_missing_credential_is_named(self, shell, space) -> None:
         del shell.environment["SIGNALWIRE_API_TOKEN"]

@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 refused by the service, or not done and nothing left behin
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import logging
@@ -56,6 +57,8 @@ DONE, NOT_DONE, WRONG_USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
 _ROOM = 16 * 1024
 # Read alike by a shell, by docker --env-file and by GITHUB_ENV, none of which unquote as the others do.
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+# No argument that is repeated for orientation is longer, and every secret is.
+_SHOWN = 24
 _CLEAR_LINE = "\r\x1b[K"
 
 
@@ -67,11 +70,41 @@ class _CommandError(Exception):
         self.code = code
 
 
+class _Id(click.types.UUIDParameterType):
+    """An ID. What is none is not repeated: a secret is easily passed for an ID."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            needed = "TOKEN_ID is no UUID; pass the token's id, not its secret"
+            if isinstance(param, click.Option):
+                needed = f"{param.opts[0]} is no UUID; pass the subproject's id"
+            raise click.UsageError(needed, ctx) from None
+
+
 class _PermissionName(click.Choice[str]):
     """Completes and lists permissions; the library refuses others, and says which was meant."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         return str(value)
+
+
+def _not_itself(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+    """Refuse the configured token as a name or a file: names are shown, and sent."""
+    if value and str(value) == os.environ.get("SIGNALWIRE_API_TOKEN"):
+        raise click.BadParameter("this is SIGNALWIRE_API_TOKEN itself; credentials are never arguments")
+    return value
+
+
+def _masked(text: str) -> str:
+    """Leave out of a message each argument that may be a secret in the wrong place."""
+    for word in sys.argv[1:]:
+        # Whole, as --option=VALUE and as -oVALUE.
+        for value in (word, word.partition("=")[2], word[2:]):
+            if len(value) > _SHOWN or (value and value == os.environ.get("SIGNALWIRE_API_TOKEN")):
+                text = text.replace(value, "...").replace(repr(value)[1:-1], "...")
+    return text
 
 
 def _say(text: str, *, nl: bool = True) -> None:
@@ -134,7 +167,7 @@ def _client(operation: str, *, mints: bool) -> Iterator[ProjectTokens]:
         code = UNKNOWN if error.may_have_applied else NOT_DONE
         raise _CommandError(str(error), WRONG_USAGE if isinstance(error, ConfigurationError) else code) from None
     except (TypeError, ValueError) as error:
-        raise _CommandError(str(error), WRONG_USAGE) from None
+        raise _CommandError(_masked(str(error)), WRONG_USAGE) from None
     except KeyboardInterrupt:
         if mints:
             raise _CommandError(
@@ -219,7 +252,9 @@ def _command(line: str) -> Iterator[Store]:
     except ValueError as error:
         raise _CommandError(f"--exec cannot be read: {error}", WRONG_USAGE) from None
     if not arguments or shutil.which(arguments[0]) is None:
-        raise _CommandError(f"--exec names no command that is there: {line!r}; nothing was sent", WRONG_USAGE)
+        raise _CommandError(
+            f"--exec names no command that is there: {_masked(repr(line))}; nothing was sent", WRONG_USAGE
+        )
 
     def store(content: bytes) -> None:
         # The terminal interrupts the command too, and it alone knows whether it has stored the secret.
@@ -258,10 +293,11 @@ _permission = partial(
     type=_PermissionName([permission.value for permission in Permission]),
     metavar="PERMISSION",
 )
-_subproject = click.option("--subproject", type=click.UUID, help="Mint for this subproject of the project.")
+_subproject = click.option("--subproject", type=_Id(), help="Mint for this subproject of the project.")
 _out = click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
+    callback=_not_itself,
     help="Write the secret to this file, whole, with mode 0600. It must be new, or --force given.",
 )
 _force = click.option("--force", is_flag=True, help="Let --out replace a file, atomically.")
@@ -314,7 +350,7 @@ Examples:
   signalwire-tokens create ci -p fax | docker secret create signalwire -
 """
 )
-@click.argument("name")
+@click.argument("name", callback=_not_itself)
 @_permission(required=True, help="What the token may do; repeat it for more. See `permissions`.")
 @_subproject
 @_out
@@ -368,8 +404,8 @@ Examples:
   signalwire-tokens update TOKEN_ID -p calling -p fax
 """
 )
-@click.argument("token_id", type=click.UUID)
-@click.option("--name", help="The new name.")
+@click.argument("token_id", type=_Id())
+@click.option("--name", callback=_not_itself, help="The new name.")
 @_permission(help="What the token may do from now on; repeat it for more.")
 def update(token_id: UUID, name: str | None, permissions: tuple[str, ...]) -> None:
     """Change the name or the permissions of a token. Its secret stays."""
@@ -385,8 +421,8 @@ Examples:
   signalwire-tokens rotate TOKEN_ID ci -p fax --exec 'gh secret set SIGNALWIRE_API_TOKEN'
 """
 )
-@click.argument("token_id", type=click.UUID)
-@click.argument("name")
+@click.argument("token_id", type=_Id())
+@click.argument("name", callback=_not_itself)
 @_permission(required=True, help="What the new token may do; repeat it for more. See `permissions`.")
 @_subproject
 @_out
@@ -459,7 +495,7 @@ Example:
   signalwire-tokens delete TOKEN_ID
 """
 )
-@click.argument("token_id", type=click.UUID)
+@click.argument("token_id", type=_Id())
 def delete(token_id: UUID) -> None:
     """Delete a token: whoever uses it is refused from then on. This cannot be undone."""
     with _client("deleting the token", mints=False) as tokens, _spinner("deleting the token"):
@@ -488,8 +524,9 @@ def main() -> None:
     try:
         sys.exit(_cli.main(prog_name="signalwire-tokens", standalone_mode=False))
     except click.ClickException as error:
-        with contextlib.suppress(OSError):
-            error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _say(_masked(shown.getvalue()), nl=False)
         sys.exit(error.exit_code)
     except _CommandError as error:
         _say(f"Error: {error}")
