@@ -240,6 +240,25 @@ class TestCreate:
         assert shell(*CREATE, "--out", str(tmp_path / "token"), "--force").returncode == 1
         assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
+    def test_a_command_gets_the_secret_on_its_standard_input(self, shell, space, tmp_path) -> None:
+        run = shell(*CREATE, "--exec", "tee in", cwd=tmp_path)
+        assert (run.returncode, (tmp_path / "in").read_text()) == (0, secret_of(space))
+        assert run.stderr.endswith("; its secret is stored\n")
+
+    def test_a_command_that_fails_after_reading_leaves_no_token(self, shell, space) -> None:
+        run = shell(*CREATE, "--exec", "sh -c 'cat > /dev/null; exit 1'")
+        assert (run.returncode, run.stdout, space.tokens) == (1, "", {})
+        assert [request.method for request in space.requests] == ["POST", "DELETE"]
+        assert (
+            run.stderr == "Error: the secret could not be written: sh exited with 1; the new token was deleted again\n"
+        )
+
+    @pytest.mark.parametrize("where", [("--out", "a", "--exec", "cat"), ("--exec", "cat", "--force"), ("--exec", "")])
+    def test_one_place_is_enough(self, shell, space, tmp_path, where) -> None:
+        run = shell(*CREATE, *where, cwd=tmp_path)
+        assert (run.returncode, run.stdout, space.requests) == (2, "", [])
+        assert re.search("Error: (give one of --out and --exec|--force goes|--exec names no)", run.stderr)
+
     def test_force_is_for_files(self, shell, space) -> None:
         run = shell(*CREATE, "--force")
         assert (run.returncode, space.requests) == (2, [])

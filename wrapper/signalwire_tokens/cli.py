@@ -268,6 +268,17 @@ def _command(line: str) -> Iterator[Store]:
     yield store
 
 
+def _kept(out: Path | None, command: str | None, *, force: bool) -> contextlib.AbstractContextManager[Store] | None:
+    """Choose what --out and --exec name; None for neither."""
+    if out is not None and command is not None:
+        raise click.UsageError("give one of --out and --exec, not both")
+    if out is None and force:
+        raise click.UsageError("--force goes with --out")
+    if out is not None:
+        return _file(out, force=force)
+    return None if command is None else _command(command)
+
+
 def _rendered(token: ApiToken, form: str) -> bytes:
     secret = token.token.get_secret_value()
     if form == "json":
@@ -300,6 +311,13 @@ _out = click.option(
     callback=_not_itself,
     help="Write the secret to this file, whole, with mode 0600. It must be new, or --force given.",
 )
+_exec = click.option(
+    "--exec",
+    "command",
+    metavar="COMMAND",
+    help="Hand the secret to this command on its standard input; it must have stored it when it exits with 0. It is "
+    "run without a shell.",
+)
 _force = click.option("--force", is_flag=True, help="Let --out replace a file, atomically.")
 _format = click.option(
     "--format",
@@ -317,7 +335,7 @@ _format = click.option(
     epilog="""\b
 Examples:
   signalwire-tokens create ci -p calling -p messaging --out ci-token
-  signalwire-tokens create ci -p fax | gh secret set SIGNALWIRE_API_TOKEN
+  signalwire-tokens create ci -p fax --exec 'gh secret set SIGNALWIRE_API_TOKEN'
   signalwire-tokens rotate TOKEN_ID ci -p fax --out ci-token --force
 
 \b
@@ -347,7 +365,7 @@ def _cli() -> None:
 Examples:
   signalwire-tokens create ci -p calling -p messaging --out ci-token
   signalwire-tokens create ci -p fax --format env --out ci.env
-  signalwire-tokens create ci -p fax | docker secret create signalwire -
+  signalwire-tokens create ci -p fax --exec 'docker secret create signalwire -'
 """
 )
 @click.argument("name", callback=_not_itself)
@@ -355,6 +373,7 @@ Examples:
 @_subproject
 @_out
 @_force
+@_exec
 @_format
 @click.option("--reveal", is_flag=True, help="Show the secret although standard output is a terminal.")
 def create(
@@ -363,17 +382,17 @@ def create(
     permissions: tuple[str, ...],
     subproject: UUID | None,
     out: Path | None,
+    command: str | None,
     form: str,
     force: bool,
     reveal: bool,
 ) -> None:
-    """Mint a token called NAME. Its secret goes to standard output or to --out, and is never shown again.
+    """Mint a token called NAME. Its secret goes to standard output, --out or --exec, and is never shown again.
 
-    If it cannot be written there, the token is deleted again.
+    If it cannot be stored there, the token is deleted again. A pipe does not tell whether its reader stored the secret:
+    if the reader fails after reading, the token lives, so delete the ID that standard error names, or use --exec.
     """
-    if out is None and force:
-        raise click.UsageError("--force goes with --out")
-    keep = _stdout(reveal=reveal) if out is None else _file(out, force=force)
+    keep = _kept(out, command, force=force) or _stdout(reveal=reveal)
     with keep as store, _client("creating the token", mints=True) as tokens:
         with _spinner("creating the token"):
             created = tokens.create(name, permissions, subproject_id=subproject)
@@ -394,7 +413,8 @@ def create(
             raise _CommandError(
                 f"{problem}; the new token was deleted again", INTERRUPTED if interrupted else NOT_DONE
             ) from None
-    _say(f"created {_described(created)}" + (f"; its secret is in {out}" if out else ""))
+    stored = f"; its secret is in {out}" if out else "; its secret is stored" if command else ""
+    _say(f"created {_described(created)}{stored}")
 
 
 @_cli.command(
@@ -427,13 +447,7 @@ Examples:
 @_subproject
 @_out
 @_force
-@click.option(
-    "--exec",
-    "command",
-    metavar="COMMAND",
-    help="Hand the secret to this command on its standard input; it must have stored it when it exits with 0. It is "
-    "run without a shell.",
-)
+@_exec
 @_format
 def rotate(
     *,
@@ -450,11 +464,9 @@ def rotate(
 
     At every moment one that is stored works. If storing fails, the new token is deleted again and the old one stays.
     """
-    if (out is None) == (command is None):
+    keep = _kept(out, command, force=force)
+    if keep is None:
         raise click.UsageError("give one of --out and --exec: the old token is deleted once the new one is stored")
-    if out is None and force:
-        raise click.UsageError("--force goes with --out")
-    keep = _file(out, force=force) if out else _command(command or "")
     minted: list[ApiToken] = []
     with (
         keep as store,
