@@ -138,6 +138,10 @@ def secret_of(space) -> str:
     return only(space).token.get_secret_value()
 
 
+def secret_of_last(space) -> str:
+    return list(space.tokens.values())[-1].token.get_secret_value()
+
+
 class TestCreate:
     def test_a_pipe_gets_the_secret_alone_and_standard_error_the_rest(self, shell, space) -> None:
         run = shell(*CREATE)
@@ -559,6 +563,29 @@ class TestRotate:
         assert [path.name for path in file.parent.iterdir()] == ["token"]
         assert run.stderr.startswith(f"created token {only(space).id}, name 'ci', permissions fax; ")
         assert run.stderr.endswith(f"the old token {old.id} is deleted\n")
+
+    @pytest.mark.parametrize("form", ["env", "json"])
+    def test_a_file_of_another_token_is_not_replaced(self, shell, space, old, tmp_path, form) -> None:
+        file = tmp_path / "ci"
+        assert shell(*CREATE, "--format", form, "--out", str(file)).returncode == 0
+        [_, other] = space.tokens
+        space.requests.clear()
+        before = file.read_text()
+        rotate = ("ci", "-p", "fax", "--format", form, "--out", "ci", "--force")
+        run = shell("rotate", str(old.id), *rotate, cwd=tmp_path)
+        assert (run.returncode, space.requests, file.read_text()) == (2, [], before)
+        assert run.stderr == f"Error: ci holds token {other}, not {old.id}; nothing was sent\n"
+        assert shell("rotate", str(other), *rotate, cwd=tmp_path).returncode == 0
+        assert (other in space.tokens, secret_of_last(space) in file.read_text()) == (False, True)
+
+    def test_an_old_token_that_is_not_there_is_told(self, shell, space, old, file) -> None:
+        run = shell("rotate", UUID, "ci", "-p", "fax", "--out", str(file), "--force")
+        [_, new] = space.tokens
+        assert (run.returncode, file.read_text()) == (3, secret_of_last(space))
+        assert run.stderr == (
+            f"Error: the new token {new} is stored and works; there is no token {UUID} in this project: it was deleted "
+            "before, or the ID is wrong and the one you meant lives on\n"
+        )
 
     def test_at_every_moment_a_stored_token_works(self, shell, space, old, file) -> None:
         stored = []

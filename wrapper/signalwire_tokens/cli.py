@@ -34,6 +34,7 @@ except ModuleNotFoundError:
 from . import (
     ConfigurationError,
     InvalidResponseError,
+    NotFoundError,
     Permission,
     ProjectTokens,
     RotationError,
@@ -55,6 +56,9 @@ DONE, NOT_DONE, WRONG_USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
 
 # More than a token's description takes, so that a full disk shows before a token is minted.
 _ROOM = 16 * 1024
+_HELD_ID = re.compile(
+    rb"""(?:SIGNALWIRE_API_TOKEN_ID=|"id":\s*)["']?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})""", re.IGNORECASE
+)
 # Read alike by a shell, by docker --env-file and by GITHUB_ENV, none of which unquote as the others do.
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 # No argument that is repeated for orientation is longer, and every secret is.
@@ -279,6 +283,18 @@ def _kept(out: Path | None, command: str | None, *, force: bool) -> contextlib.A
     return None if command is None else _command(command)
 
 
+def _refuse_another(path: Path, token_id: UUID) -> None:
+    """Refuse to replace an env or json file of another token than the one that is rotated."""
+    held: list[str] = []
+    # What cannot be read is no such file, or is refused when it is to be written.
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                held = [found.decode().lower() for found in _HELD_ID.findall(file.read(_ROOM))]
+    if held and str(token_id) not in held:
+        raise _CommandError(f"{path} holds token {held[0]}, not {token_id}; nothing was sent", WRONG_USAGE)
+
+
 def _rendered(token: ApiToken, form: str) -> bytes:
     secret = token.token.get_secret_value()
     if form == "json":
@@ -467,6 +483,8 @@ def rotate(
     keep = _kept(out, command, force=force)
     if keep is None:
         raise click.UsageError("give one of --out and --exec: the old token is deleted once the new one is stored")
+    if out and force:
+        _refuse_another(out, token_id)
     minted: list[ApiToken] = []
     with (
         keep as store,
@@ -487,8 +505,14 @@ def rotate(
 
         try:
             created = tokens.rotate(token_id, name, permissions, store=keep_new, subproject_id=subproject)
-        except RotationError:
-            raise
+        except RotationError as error:
+            if not isinstance(error.__cause__, NotFoundError):
+                raise
+            raise _CommandError(
+                f"the new token {error.new_token_id} is stored and works; there is no token {token_id} in this project: "
+                "it was deleted before, or the ID is wrong and the one you meant lives on",
+                UNKNOWN,
+            ) from None
         except SignalWireError as error:
             if not minted:
                 raise
