@@ -301,14 +301,17 @@ class TestCreate:
             (["create", "ci", "-p", "fax", "--format", "yaml"], "'yaml' is not one of"),
             (["update", UUID], "nothing to change"),
             (["update", "x", "--name", "y"], "TOKEN_ID is no UUID; pass the token's id, not its secret"),
+            (["create", "ci", "-p", "fax", "--out", ""], "--out is empty"),
+            (["create", "ci", "-p", "fax", "--out", "-"], "leave --out out for standard output"),
+            (["rotate", UUID, "ci", "-p", "fax", "--out", "-", "--force"], "./- for a file of that name"),
             (["delete"], "Missing argument"),
             (["mint"], "No such command 'mint'"),
             (["create", "ci", "-p", "fax", "--api-token", "x"], "No such option"),
         ],
     )
-    def test_wrong_usage_is_told_before_anything_is_sent(self, shell, space, arguments, said) -> None:
-        run = shell(*arguments)
-        assert (run.returncode, run.stdout, space.requests) == (2, "", [])
+    def test_wrong_usage_is_told_before_anything_is_sent(self, shell, space, tmp_path, arguments, said) -> None:
+        run = shell(*arguments, cwd=tmp_path)
+        assert (run.returncode, run.stdout, space.requests, list(tmp_path.iterdir())) == (2, "", [], [])
         assert said in run.stderr
 
     @pytest.mark.parametrize(

@@ -87,6 +87,18 @@ class _Id(click.types.UUIDParameterType):
             raise click.UsageError(needed, ctx) from None
 
 
+class _File(click.Path):
+    """A file to write. What other commands take for standard output is no file here."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            raise click.UsageError("--out is empty; name a file", ctx)
+        if value == "-":
+            said = "leave --out out for standard output (`rotate`: use --exec); ./- for a file of that name"
+            raise click.UsageError(said, ctx)
+        return super().convert(value, param, ctx)
+
+
 class _PermissionName(click.Choice[str]):
     """Completes and lists permissions; the library refuses others, and says which was meant."""
 
@@ -323,7 +335,7 @@ _permission = partial(
 _subproject = click.option("--subproject", type=_Id(), help="Mint for this subproject of the project.")
 _out = click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=_File(path_type=Path),
     callback=_not_itself,
     help="Write the secret to this file, whole, with mode 0600. It must be new, or --force given.",
 )
