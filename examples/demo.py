@@ -16,12 +16,15 @@ NAMES = ("SIGNALWIRE_SPACE", "SIGNALWIRE_PROJECT_ID", "SIGNALWIRE_API_TOKEN")
 
 def main() -> None:
     with contextlib.ExitStack() as stack:
-        if not any(name in os.environ for name in NAMES):
+        named = any(name in os.environ for name in NAMES)
+        if not named:
             fake = FakeSpace()
             url = stack.enter_context(fake.serve())
             os.environ.update(zip(NAMES, (url, fake.project_id, fake.api_token.get_secret_value()), strict=True))
             print(f"No SIGNALWIRE_* variables set: using a fake space at {url}")
         tokens = stack.enter_context(ProjectTokens())
+        if named:
+            print(f"SIGNALWIRE_* variables set: using {tokens}")
 
         created = tokens.create("demo", [Permission.CALLING, Permission.MANAGEMENT, "messaging"])
         stack.push(lambda kind, *_: tokens.delete(created.id) if kind else None)  # leave nothing behind on failure

@@ -87,7 +87,10 @@ def test_the_demo_uses_a_real_space_if_one_is_named(space, environment) -> None:
     demo = [sys.executable, ROOT / "examples" / "demo.py"]
     run = subprocess.run(demo, env=environment, capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout.splitlines()[0].startswith("created")
+    used, created, *_ = run.stdout.splitlines()
+    assert used.startswith(f"SIGNALWIRE_* variables set: using ProjectTokens(space='{environment['SIGNALWIRE_SPACE']}'")
+    assert created.startswith("created")
+    assert not re.search(r"PT[0-9a-f]{48}", run.stdout)
     assert [request.status for request in space.requests] == [200, 200, 204, 401]
     assert space.tokens == {}
 
