@@ -493,8 +493,9 @@ class TestInterruption:
             run.send_signal(number)
             output, errors = run.communicate(timeout=60)
         assert (run.returncode, output) == (3, "")
-        assert "a token of this name may live" in errors.splitlines()[-1]
+        assert "a token of the name 'ci deploy' may live" in errors.splitlines()[-1]
         assert "Traceback" not in errors
+        assert ("KeyboardInterrupt" in errors) is (number == signal.SIGINT)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_while_deleting_nothing_more_than_that_is_told(self, shell, space, number) -> None:
@@ -624,7 +625,8 @@ class TestRotate:
         run = shell("rotate", str(old.id), "ci", "-p", "fax", "--exec", self.script(tmp_path, fails))
         assert (run.returncode, run.stdout, list(space.tokens)) == (1, "", [old.id])
         assert re.fullmatch(
-            r"Error: .* exited with (7|1|-15); the new token was deleted again, the old one stays\n", run.stderr
+            r"Error: .* (exited with (7|1)|was ended by SIGTERM); the new token was deleted again, the old one stays\n",
+            run.stderr,
         )
 
     def test_a_command_that_cannot_run_leaves_the_old_token(self, shell, space, old, tmp_path) -> None:
@@ -705,10 +707,27 @@ class TestRotate:
         with Terminal(shell, "rotate", str(old.id), "ci", "-p", "fax", "--exec", script) as terminal:
             terminal.read_until("ready")
             terminal.press_ctrl_c()
-            assert terminal.wait()[0] == code
+            assert terminal.wait()[0] == (130 if code else 0)
         assert "finishing first" in terminal.seen
         assert (old.id in space.tokens) is (code == 1)
         assert ((tmp_path / "in").read_text() == secret_of(space)) is (code == 0)
+
+    @pytest.mark.parametrize("command", ["create", "rotate"])
+    def test_a_command_that_ctrl_c_ends_is_told_by_the_signal(self, shell, space, old, command) -> None:
+        first = ("rotate", str(old.id)) if command == "rotate" else ("create",)
+        ready = "sh -c 'echo ready; exec sleep 600'"
+        with Terminal(shell, *first, "ci", "-p", "fax", "--exec", ready) as terminal:
+            terminal.read_until("ready")
+            terminal.press_ctrl_c()
+            code, seen = terminal.wait()
+        assert (code, list(space.tokens)) == (130, [old.id])
+        assert "sh was ended by SIGINT; the new token was deleted again" in seen
+
+    @pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="every signal has a name")
+    def test_a_signal_without_a_name_is_numbered(self, shell, space, old) -> None:
+        run = shell("rotate", str(old.id), "ci", "-p", "fax", "--exec", "sh -c 'kill -36 $$'")
+        assert (run.returncode, list(space.tokens)) == (1, [old.id])
+        assert "sh was ended by signal 36;" in run.stderr
 
     def test_the_wheel_stands_still_while_the_command_has_the_terminal(self, shell, old, tmp_path) -> None:
         # Long enough for a wheel to turn.
@@ -723,8 +742,8 @@ class TestRotate:
             assert run.stdout.readline() == "ready\n"
             run.send_signal(signal.SIGTERM)
             _, errors = run.communicate(timeout=60)
-        assert (run.returncode, list(space.tokens)) == (1, [old.id])
-        assert errors.endswith("exited with -15; the new token was deleted again, the old one stays\n")
+        assert (run.returncode, list(space.tokens)) == (130, [old.id])
+        assert errors.endswith("was ended by SIGTERM; the new token was deleted again, the old one stays\n")
 
     def test_retries_are_told_as_they_come(self, shell, space, old) -> None:
         space.fail_next(429, headers={"Retry-After": "0"})

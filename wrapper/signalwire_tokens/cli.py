@@ -74,6 +74,14 @@ class _CommandError(Exception):
         self.code = code
 
 
+class _InterruptedError(OSError):
+    """The command that was to store the secret failed, and an interruption had come."""
+
+
+class SIGTERM(KeyboardInterrupt):
+    """A job was cancelled. What is logged of an interruption names it."""
+
+
 class _Id(click.types.UUIDParameterType):
     """An ID. What is none is not repeated: a secret is easily passed for an ID."""
 
@@ -158,21 +166,27 @@ def _spinner(label: str) -> Iterator[Callable[[], None]]:
         stop()
 
 
-def _finish_first() -> None:
-    """From here on let an interruption wait: half-way, it would leave a token behind."""
+def _finish_first() -> list[int]:
+    """From here on let an interruption wait: half-way, it would leave a token behind. Return a list of what came."""
+    came: list[int] = []
 
-    def later(*_: object) -> None:
+    def later(number: int, _frame: object) -> None:
+        came.append(number)
         # Straight to the descriptor: the stream may be in use by what was interrupted.
         with contextlib.suppress(OSError):
             os.write(2, b"\nfinishing first, so that no token is left behind\n")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, later)
+    return came
 
 
 @contextlib.contextmanager
-def _client(operation: str, *, mints: bool) -> Iterator[ProjectTokens]:
-    """Open a client from the environment, and end the command with the right exit code when a call fails."""
+def _client(operation: str, *, mints: str | None = None) -> Iterator[ProjectTokens]:
+    """Open a client from the environment, and end the command with the right exit code when a call fails.
+
+    `mints` is the name of the token that is minted, if one is.
+    """
     try:
         with ProjectTokens() as tokens:
             yield tokens
@@ -185,9 +199,10 @@ def _client(operation: str, *, mints: bool) -> Iterator[ProjectTokens]:
     except (TypeError, ValueError) as error:
         raise _CommandError(_masked(str(error)), WRONG_USAGE) from None
     except KeyboardInterrupt:
-        if mints:
+        if mints is not None:
             raise _CommandError(
-                f"interrupted while {operation}: a token of this name may live; look for it in the dashboard", UNKNOWN
+                f"interrupted while {operation}: a token of the name {mints!r} may live; look for it in the dashboard",
+                UNKNOWN,
             ) from None
         raise _CommandError(f"interrupted while {operation}; run it again to be sure", INTERRUPTED) from None
 
@@ -274,12 +289,19 @@ def _command(line: str) -> Iterator[Store]:
 
     def store(content: bytes) -> None:
         # The terminal interrupts the command too, and it alone knows whether it has stored the secret.
-        _finish_first()
+        came = _finish_first()
         with subprocess.Popen(arguments, stdin=subprocess.PIPE) as command:  # noqa: S603 - the user's own command
-            signal.signal(signal.SIGTERM, lambda *_: command.terminate())
+
+            def end(number: int, _frame: object) -> None:
+                came.append(number)
+                command.terminate()
+
+            signal.signal(signal.SIGTERM, end)
             command.communicate(content)
-        if command.returncode:
-            raise OSError(f"{arguments[0]} exited with {command.returncode}")
+        if code := command.returncode:
+            names = {number.value: number.name for number in signal.Signals}
+            how = f"exited with {code}" if code > 0 else f"was ended by {names.get(-code, f'signal {-code}')}"
+            raise (_InterruptedError if came else OSError)(f"{arguments[0]} {how}")
 
     yield store
 
@@ -421,15 +443,16 @@ def create(
     if the reader fails after reading, the token lives, so delete the ID that standard error names, or use --exec.
     """
     keep = _kept(out, command, force=force) or _stdout(reveal=reveal)
-    with keep as store, _client("creating the token", mints=True) as tokens:
+    with keep as store, _client("creating the token", mints=name) as tokens:
         with _spinner("creating the token"):
             created = tokens.create(name, permissions, subproject_id=subproject)
         try:
             store(_rendered(created, form))
         except BaseException as failure:  # noqa: BLE001 - whatever it is, the token must not outlive it unknown
             _finish_first()
-            interrupted = isinstance(failure, KeyboardInterrupt)
-            problem = "interrupted" if interrupted else f"the secret could not be written: {failure}"
+            interrupted = isinstance(failure, (KeyboardInterrupt, _InterruptedError))
+            silent = isinstance(failure, KeyboardInterrupt)
+            problem = "interrupted" if silent else f"the secret could not be written: {failure}"
             try:
                 tokens.delete(created.id, missing_ok=True)
             except SignalWireError as error:
@@ -457,7 +480,7 @@ Examples:
 @_permission(help="What the token may do from now on; repeat it for more.")
 def update(token_id: UUID, name: str | None, permissions: tuple[str, ...]) -> None:
     """Change the name or the permissions of a token. Its secret stays."""
-    with _client("changing the token", mints=False) as tokens, _spinner("changing the token"):
+    with _client("changing the token") as tokens, _spinner("changing the token"):
         changed = tokens.update(token_id, name=name, permissions=permissions or None)
     _say(f"changed {_described(changed)}")
 
@@ -500,7 +523,7 @@ def rotate(
     minted: list[ApiToken] = []
     with (
         keep as store,
-        _client("rotating the token", mints=True) as tokens,
+        _client("rotating the token", mints=name) as tokens,
         _spinner("rotating the token") as stop,
     ):
 
@@ -512,7 +535,7 @@ def rotate(
             except (OSError, ValueError) as failure:
                 raise _CommandError(
                     f"the secret could not be stored: {failure}; the new token was deleted again, the old one stays",
-                    NOT_DONE,
+                    INTERRUPTED if isinstance(failure, _InterruptedError) else NOT_DONE,
                 ) from None
 
         try:
@@ -546,7 +569,7 @@ Example:
 @click.argument("token_id", type=_Id())
 def delete(token_id: UUID) -> None:
     """Delete a token: whoever uses it is refused from then on. This cannot be undone."""
-    with _client("deleting the token", mints=False) as tokens, _spinner("deleting the token"):
+    with _client("deleting the token") as tokens, _spinner("deleting the token"):
         tokens.delete(token_id)
     _say(f"deleted token {token_id}")
 
@@ -558,6 +581,10 @@ def permissions() -> None:
         click.echo(permission.value)
 
 
+def _cancel(*_: object) -> None:
+    raise SIGTERM
+
+
 def main() -> None:
     """Run the command `signalwire-tokens` and exit.
 
@@ -565,7 +592,7 @@ def main() -> None:
         >>> main()
     """
     # A job that is cancelled must not leave a token behind either.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _cancel)
     logging.basicConfig(format=f"{_CLEAR_LINE if _spins() else ''}%(message)s")
     # Retries are told as they come; an error is told once, at the end.
     logging.getLogger().handlers[0].addFilter(lambda record: record.levelno < logging.ERROR)
