@@ -7,6 +7,7 @@ DOCS_BIN := $(DOCS_VENV)/$(notdir $(BIN))
 DOCS_READY := $(DOCS_VENV)/.ready
 # SignalWire's own SDK, kept apart: its dependencies are many, and none is ours.
 SDK := .venv-sdk
+MUTANTS := .venv-mutants
 # What SignalWire publishes about its project tokens, as Markdown.
 PAGE ?= https://signalwire.com/docs/apis/rest/project-tokens/create-token.md
 # What the benchmarks compare, and the same without sniffio.
@@ -15,7 +16,7 @@ BENCH := .venv-bench
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
+.PHONY: help demo test reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -40,6 +41,9 @@ bench: $(BENCH)/.ready ## Measure this library beside other ways to create a tok
 
 bench-check: $(BENCH)/.ready ## Measure, and fail if a bar of docs/performance.md is missed by more than the margin for noise
 	$(BENCH)/bin/python benchmarks/run.py --check
+
+mutants: $(MUTANTS)/.ready ## Change the code in small ways and fail if no test notices; half an hour
+	@tests/mutants/run.sh $(MUTANTS)
 
 check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate the spec
 	$(BIN)/ruff check .
@@ -105,9 +109,12 @@ lock: $(READY) ## Pin all development dependencies anew
 		--no-header --no-annotate --output-file tests/sdk/constraints.txt tests/sdk/requirements.in
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --output-file benchmarks/constraints.txt benchmarks/requirements.in
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --constraint constraints.txt \
+		--output-file tests/mutants/constraints.txt tests/mutants/requirements.in
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(SDK) $(DOCS_VENV) $(BENCH) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	rm -rf $(VENV) $(SDK) $(MUTANTS) $(DOCS_VENV) $(BENCH) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'
@@ -137,6 +144,13 @@ $(BENCH)/.ready: benchmarks/constraints.txt $(shell find wrapper generated -name
 	VIRTUAL_ENV=$(BENCH)/without-sniffio $(BIN)/uv pip sync --quiet --require-hashes $(BENCH)/without-sniffio.txt
 	$(BIN)/python -m build --wheel --no-isolation --outdir $(BENCH)/dist > $(BENCH)/build.log
 	VIRTUAL_ENV=$(BENCH) $(BIN)/uv pip install --quiet --no-deps --compile-bytecode $(BENCH)/dist/*.whl
+	@touch $@
+
+# Apart, as mutmut brings a terminal interface that nothing else wants.
+$(MUTANTS)/.ready: constraints.txt tests/mutants/constraints.txt | $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(MUTANTS)
+	VIRTUAL_ENV=$(MUTANTS) $(BIN)/uv pip sync --quiet --require-hashes constraints.txt tests/mutants/constraints.txt
+	VIRTUAL_ENV=$(MUTANTS) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(NODE): tests/node/package.json tests/node/package-lock.json

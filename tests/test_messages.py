@@ -1,0 +1,241 @@
+"""What errors say, word for word: it is all that whoever meets one has to go by."""
+
+import gzip
+import json
+import pickle
+from uuid import UUID
+
+import httpx
+import pytest
+
+from signalwire_tokens import ApiToken, ConfigurationError, Permission, ProjectTokens, SecretStr, SignalWireError
+
+ID = "0b1f1f9e-7c1d-4a70-9a3c-0f9f6e4c2d11"
+TOKEN = ApiToken(UUID(ID), "ci", ("fax",), SecretStr("PTnot-to-be-seen"))
+CREDENTIALS = (
+    "the project ID or the API token is wrong, or the API token lacks the management permission; check "
+    "SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN against the dashboard"
+)
+NO_SUCH = "no such token in this project; check the ID and the space"
+KEPT = "body, token_id and token of this error hold what came"
+MAY_EXIST = "a token of this name may exist: look in the dashboard before trying again"
+PERMISSIONS = ", ".join(Permission)
+UNLISTED = "One that the service has and this list lacks is sent as UnlistedPermission(...)."
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda t: t.create("", ["fax"]), "name is blank; the service refuses a token without a name"),
+        (lambda t: t.create(7, ["fax"]), "name must be a str, not int"),
+        (lambda t: t.create("ci", "fax"), "permissions must be a list, such as ['fax'], not a bare string"),
+        (lambda t: t.create("ci", []), f"permissions is empty, name at least one of: {PERMISSIONS}"),
+        (lambda t: t.create("ci", [7]), "permissions must be a list of Permission or str: int found"),
+        (
+            lambda t: t.create("ci", ["Voice"]),
+            f"unknown permission 'Voice': did you mean 'calling'? Valid are: {PERMISSIONS}. {UNLISTED}",
+        ),
+        (
+            lambda t: t.create("ci", ["q" * 24]),
+            f"unknown permission '{'q' * 24}': Valid are: {PERMISSIONS}. {UNLISTED}",
+        ),
+        (lambda t: t.create("ci", ["q" * 25]), f"unknown permission: Valid are: {PERMISSIONS}. {UNLISTED}"),
+        (lambda t: t.create("ci", ["q"]), f"unknown permission 'q': Valid are: {PERMISSIONS}. {UNLISTED}"),
+        (
+            lambda t: t.create("ci", ["fax"], subproject_id="x"),
+            "subproject_id is no UUID; expected one such as 00000000-0000-0000-0000-000000000000",
+        ),
+        (lambda t: t.update(ID), "nothing to change: give name, permissions or both"),
+        (lambda t: t.update(TOKEN, name="new"), "token_id must be a UUID or a str, not ApiToken, pass the token's id"),
+        (lambda t: t.delete(TOKEN.token), "token_id must be a UUID or a str, not SecretStr, pass the token's id"),
+        (lambda t: t.delete(7), "token_id must be a UUID or a str, not int"),
+    ],
+)
+def test_a_bad_argument(tokens, call, says) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call(tokens)
+    assert str(caught.value) == says
+
+
+SPACE = (
+    "space (or SIGNALWIRE_SPACE) is no space: expected a name such as example, a host such as example.signalwire.com, "
+    "or an https:// URL without user info, path and query (http:// for loopback only); the order of the "
+    "arguments is space, project_id, api_token"
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ((None, "p", "t"), "space is missing: pass it, or set the environment variable SIGNALWIRE_SPACE"),
+        (
+            ("x y", "p", "t"),
+            (
+                "the argument space has white space or characters other than ASCII; was a line end copied into "
+                "space (or SIGNALWIRE_SPACE)?"
+            ),
+        ),
+        (("http://example.com", "p", "t"), SPACE),
+        (("example.com:65536", "p", "t"), SPACE),
+        ((ID, "p", "t"), SPACE),
+        ((ID.upper(), "p", "t"), SPACE),
+        (("0aZ9" * 10, "p", "t"), SPACE),
+        (
+            ("example", "", "t"),
+            "the argument project_id is empty: give project_id a value, or set SIGNALWIRE_PROJECT_ID",
+        ),
+        (
+            ("example", "a:b", "t"),
+            "project_id (or SIGNALWIRE_PROJECT_ID) has a colon; expected the project's UUID",
+        ),
+        (
+            ("example", "p", "t\n"),
+            (
+                "the argument api_token has white space or characters other than ASCII; was a line end copied into "
+                "api_token (or SIGNALWIRE_API_TOKEN)?"
+            ),
+        ),
+        (("example", "p", 7), "api_token must be a str, not int"),
+    ],
+)
+def test_a_bad_setting(given, says) -> None:
+    with pytest.raises((ConfigurationError, TypeError)) as caught:
+        ProjectTokens(*given)
+    assert str(caught.value) == says
+
+
+@pytest.mark.parametrize("space", ["0aZ9" * 9 + "0aZ", f"{ID}0", ID.replace("-", ""), f"x-{'0aZ9' * 10}"])
+def test_what_is_nearly_an_id_or_a_secret_is_a_space(space) -> None:
+    with ProjectTokens(space, "p", "t") as tokens:
+        assert f"https://{space.lower()}.signalwire.com" in repr(tokens).lower()
+
+
+def test_what_may_be_a_token_in_the_place_of_the_project_is_masked() -> None:
+    with ProjectTokens("example", "PTnot-to-be-seen", ID) as tokens:
+        assert repr(tokens) == "ProjectTokens(space='https://example.signalwire.com', project_id='**********')"
+
+
+def test_an_empty_variable(monkeypatch) -> None:
+    monkeypatch.setenv("SIGNALWIRE_API_TOKEN", "")
+    with pytest.raises(ConfigurationError) as caught:
+        ProjectTokens("example", "p")
+    assert str(caught.value) == (
+        "the environment variable SIGNALWIRE_API_TOKEN is empty: give api_token a value, or set SIGNALWIRE_API_TOKEN"
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "says"),
+    [
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 401, "json": {"error": "Unauthorized"}},
+            f"create of token 'ci' failed: HTTP 401: Unauthorized ({CREDENTIALS})",
+        ),
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 403},
+            f"create of token 'ci' failed: HTTP 403 ({CREDENTIALS})",
+        ),
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 422, "json": {"errors": [{"attribute": "name", "message": "a\nb"}, {"code": "c"}]}},
+            "create of token 'ci' failed: HTTP 422: name: a b; c",
+        ),
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 429},
+            "create of token 'ci' failed: HTTP 429 (too many requests; call again later)",
+        ),
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 502, "headers": {"X-Request-ID": "req-7"}},
+            f"create of token 'ci' failed: HTTP 502 ({MAY_EXIST}) [request id req-7]",
+        ),
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 200},
+            f"create of token 'ci' failed: HTTP 200 without a whole token ({MAY_EXIST}; {KEPT})",
+        ),
+        (
+            lambda t: t.update(ID, name="new"),
+            {"status_code": 500},
+            f"update of token {ID} failed: HTTP 500 (the change may have been made: update again to be sure)",
+        ),
+        (
+            lambda t: t.update(ID, name="new"),
+            {"status_code": 404, "json": {"error": "Not Found"}},
+            f"update of token {ID} failed: HTTP 404: Not Found ({NO_SUCH})",
+        ),
+        (
+            lambda t: t.delete(ID),
+            {"status_code": 500},
+            f"delete of token {ID} failed: HTTP 500 (the token may be gone: delete again to be sure)",
+        ),
+        (
+            lambda t: t.delete(ID),
+            {"status_code": 300},
+            f"delete of token {ID} failed: HTTP 300 (the token may be gone: delete again to be sure)",
+        ),
+    ],
+)
+def test_a_failed_call(flavour, call, answer, says) -> None:
+    with flavour.answering(lambda _: httpx.Response(**answer)) as tokens, pytest.raises(SignalWireError) as caught:
+        call(tokens)
+    assert str(caught.value) == says
+
+
+def test_an_answer_that_broke_off(flavour) -> None:
+    class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self):
+            yield b"{"
+            raise httpx.ReadError("reset")
+
+        async def __aiter__(self):
+            for piece in self:
+                yield piece
+
+    with (
+        flavour.answering(lambda _: httpx.Response(200, stream=Body())) as tokens,
+        pytest.raises(SignalWireError) as caught,
+    ):
+        tokens.create("ci", ["fax"])
+    assert str(caught.value) == (
+        f"create of token 'ci' failed: HTTP 200 without a whole token, the answer broke off ({MAY_EXIST}; {KEPT})"
+    )
+
+
+def test_foreign_text_is_cut_to_500_characters(flavour) -> None:
+    with (
+        flavour.answering(lambda _: httpx.Response(400, json={"error": "x" * 900})) as tokens,
+        pytest.raises(SignalWireError) as caught,
+    ):
+        tokens.create("ci", ["fax"])
+    assert str(caught.value) == "create of token 'ci' failed: " + f"HTTP 400: {'x' * 900}"[:500]
+
+
+def test_the_older_name_of_gzip_is_known(flavour) -> None:
+    token = {"id": ID, "name": "ci", "permissions": ["fax"], "token": "PTnot-to-be-seen"}
+
+    class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self):
+            yield gzip.compress(json.dumps(token).encode())
+
+        async def __aiter__(self):
+            for piece in self:
+                yield piece
+
+    headers = {"Content-Encoding": "x-gzip"}
+    with flavour.answering(lambda _: httpx.Response(200, headers=headers, stream=Body())) as tokens:
+        assert tokens.create("ci", ["fax"]) == TOKEN
+
+
+def test_a_secret_that_is_pickled() -> None:
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps(TOKEN.token)
+    assert str(caught.value) == "a SecretStr cannot be pickled; store get_secret_value() in a vault instead"
+
+
+def test_secrets_serve_as_keys() -> None:
+    assert {SecretStr("a"): 1, SecretStr("b"): 2}[SecretStr("a")] == 1
+    assert hash(SecretStr("a")) != hash(SecretStr("b"))
