@@ -144,8 +144,9 @@ class Worker:
         self._process.stdin.write(json.dumps(url) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
+        in_time = timer.is_alive()
         timer.cancel()
-        if line.endswith("\n"):
+        if in_time and line.endswith("\n"):
             return json.loads(line)
         self.close()
         self._start()
@@ -295,7 +296,8 @@ over aiohttp.
 ## How to repeat it
 
 `make reliability` installs the SDK into an environment of its own, measures for about three minutes, and writes this
-page. It needs no account and talks to loopback only. Durations vary with the machine, the other numbers should not.
+page. It needs no account and talks to loopback only. Durations vary with the
+machine, and with them what ends in time; the other numbers should not.
 
 ## In sum
 """
