@@ -494,6 +494,9 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
 
     def _attempt(self, call: Call[Any], *, applied: bool) -> _Attempt:
         attempt, loop = super()._attempt(call, applied=applied), anyio.lowlevel.current_token()
+        if not self._brought:
+            # Here one bound on the whole is enough, and setting another for each wait takes time.
+            del attempt.request.extensions["timeout"]
         self._loop = self._loop or loop
         if self._loop != loop:
             problem = "this client has connections of another event loop; make one in each"

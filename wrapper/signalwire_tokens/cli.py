@@ -297,6 +297,9 @@ def _command(line: str) -> Iterator[Store]:
                 command.terminate()
 
             signal.signal(signal.SIGTERM, end)
+            if signal.SIGTERM in came:
+                # It came while the command was started.
+                command.terminate()
             command.communicate(content)
         if code := command.returncode:
             names = {number.value: number.name for number in signal.Signals}
