@@ -582,7 +582,8 @@ class TestRotate:
         assert shell("rotate", str(other), *rotate, cwd=tmp_path).returncode == 0
         assert (other in space.tokens, secret_of_last(space) in file.read_text()) == (False, True)
 
-    def test_an_old_token_that_is_not_there_is_told(self, shell, space, old, file) -> None:
+    @pytest.mark.usefixtures("old")
+    def test_an_old_token_that_is_not_there_is_told(self, shell, space, file) -> None:
         run = shell("rotate", UUID, "ci", "-p", "fax", "--out", str(file), "--force")
         [_, new] = space.tokens
         assert (run.returncode, file.read_text()) == (3, secret_of_last(space))
