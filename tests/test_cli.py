@@ -305,6 +305,8 @@ class TestCreate:
             (["create", "ci", "-p", "fax", "--out", "-"], "leave --out out for standard output"),
             (["rotate", UUID, "ci", "-p", "fax", "--out", "-", "--force"], "./- for a file of that name"),
             (["delete"], "Missing argument"),
+            (["list"], "SignalWire has no call that lists tokens; see the dashboard"),
+            (["revoke", UUID], "use delete"),
             (["mint"], "No such command 'mint'"),
             (["create", "ci", "-p", "fax", "--api-token", "x"], "No such option"),
         ],

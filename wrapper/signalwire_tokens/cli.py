@@ -107,6 +107,21 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _Commands(click.Group):
+    """The commands, and a word on what is looked for among them."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        absent = {
+            "list": "SignalWire has no call that lists tokens; see the dashboard",
+            "revoke": "No such command 'revoke'; use delete",
+        }
+        if args[0] in absent:
+            ctx.fail(absent[args[0]])
+        return super().resolve_command(ctx, args)
+
+
 class _PermissionName(click.Choice[str]):
     """Completes and lists permissions; the library refuses others, and says which was meant."""
 
@@ -385,6 +400,7 @@ _format = click.option(
 
 
 @click.group(
+    cls=_Commands,
     epilog="""\b
 Examples:
   signalwire-tokens create ci -p calling -p messaging --out ci-token
@@ -402,7 +418,7 @@ Exit codes:
 \b
 Completion (bash; zsh and fish alike):
   eval "$(_SIGNALWIRE_TOKENS_COMPLETE=bash_source signalwire-tokens)"
-"""
+""",
 )
 @click.version_option(__version__)
 def _cli() -> None:
