@@ -584,6 +584,12 @@ class TestRotate:
         assert shell("rotate", str(other), *rotate, cwd=tmp_path).returncode == 0
         assert (other in space.tokens, secret_of_last(space) in file.read_text()) == (False, True)
 
+    def test_what_is_no_regular_file_is_not_read(self, shell, space, old, tmp_path) -> None:
+        os.mkfifo(tmp_path / "fifo")
+        run = shell("rotate", str(old.id), "ci", "-p", "fax", "--out", str(tmp_path / "fifo"), "--force", timeout=20)
+        assert (run.returncode, space.requests) == (2, [])
+        assert run.stderr.endswith("is no regular file; name another\n")
+
     @pytest.mark.usefixtures("old")
     def test_an_old_token_that_is_not_there_is_told(self, shell, space, file) -> None:
         run = shell("rotate", UUID, "ci", "-p", "fax", "--out", str(file), "--force")

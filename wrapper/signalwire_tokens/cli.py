@@ -563,8 +563,8 @@ def rotate(
             if not isinstance(error.__cause__, NotFoundError):
                 raise
             raise _CommandError(
-                f"the new token {error.new_token_id} is stored and works; there is no token {token_id} in this project: it "
-                "was deleted before, or the ID is wrong and the one you meant lives on",
+                f"the new token {error.new_token_id} is stored and works; there is no token {token_id} in this "
+                "project: it was deleted before, or the ID is wrong and the one you meant lives on",
                 UNKNOWN,
             ) from None
         except SignalWireError as error:
