@@ -61,6 +61,7 @@ class _Attempt:
     def __init__(self, call: Call[Any], origin: str, headers: httpx.Headers, timeout: float) -> None:
         self._call = call
         self._content = bytearray()
+        self._late = False
         # What the caller is handling is his own; his exception ends up in the chain of ours.
         self.outer = sys.exc_info()[1]
         self.deadline = _transport.Deadline(timeout)
@@ -85,6 +86,7 @@ class _Attempt:
 
     def failed(self, failure: Exception) -> Exception:
         """Return what ended the transfer early, made harmless."""
+        self._late = _transport.is_timeout(failure)
         if isinstance(failure, httpx.HTTPStatusError):
             # Raised by a hook of the user's own client: an answer came all the same.
             self.response = failure.response
@@ -100,11 +102,10 @@ class _Attempt:
             answer = _operations.Answer(status, headers, bytes(self._content), whole=failure is None)
             result = _operations.outcome(self._call, answer, applied=applied)
         else:
-            late = _transport.is_timeout(failure)
             result = _operations.failed(
                 self._call,
-                APITimeoutError if late else APIConnectionError,
-                f"no answer from {self.request.url.host}{' in time' if late else ''}: "
+                APITimeoutError if self._late else APIConnectionError,
+                f"no answer from {self.request.url.host}{' in time' if self._late else ''}: "
                 + _transport.reason(failure, self.outer),
                 "" if self.body.handed_over else "nothing was sent",
                 applied=self.body.handed_over or applied,

@@ -130,9 +130,9 @@ def reason(failure: BaseException | None, outer: BaseException | None = None) ->
     return f"{type(link).__name__}: {link}".removesuffix(": ")
 
 
-def is_timeout(failure: BaseException | None) -> bool:
+def is_timeout(failure: BaseException) -> bool:
     """Tell whether a failure is one of time; httpx-aiohttp calls every lost connection a ConnectTimeout."""
-    cause = failure.__cause__ if failure else None
+    cause = failure.__cause__
     told = cause if type(cause).__module__.startswith("aiohttp") else failure
     return isinstance(told, (httpx.TimeoutException, TimeoutError))
 
@@ -143,7 +143,7 @@ def harmless(
     """Take from a failure what must not be shown. `sent`: what came in answer may be in its text."""
     strip(failure, outer)
     # Parsers quote what they could not read, which may be a minted token; aiohttp's errors hold the request.
-    quoting = re.compile(r"""(bytearray\()?\bb['"]|["{]""")
+    quoting = re.compile(r"""(bytearray\()?\bb['"]|["{<]""")
     if not any((sent and quoting.search(str(link))) or credentials in repr(link) for link in _chain(failure, outer)):
         return failure
     return stand_in(failure, quoting.split(str(failure))[0].replace(credentials, "**********"))
