@@ -483,7 +483,7 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
     """
 
     _sleep = staticmethod(anyio.sleep)
-    _shield = functools.partial(anyio.CancelScope, shield=True)
+    _shield = staticmethod(functools.partial(anyio.CancelScope, shield=True))
     _http_class = _new_http = httpx.AsyncClient
 
     def _connect(self) -> None:
