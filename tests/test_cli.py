@@ -121,6 +121,13 @@ def until(condition) -> None:
         threading.Event().wait(0.005)
 
 
+def interrupt(process, number) -> None:
+    """Send a signal once the process waits: coverage deadlocks if its own bookkeeping is interrupted."""
+    state = Path(f"/proc/{process.pid}/stat")
+    until(lambda: not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "S")
+    process.send_signal(number)
+
+
 def waiting_in(pipe) -> int:
     """Tell how many bytes can be read from a pipe."""
     import fcntl
@@ -492,7 +499,7 @@ class TestInterruption:
         space.fail_next(timeout=True, applied=True)
         with shell.start(*CREATE) as run:
             until(lambda: space.requests)
-            run.send_signal(number)
+            interrupt(run, number)
             output, errors = run.communicate(timeout=60)
         assert (run.returncode, output) == (3, "")
         assert "a token of the name 'ci deploy' may live" in errors.splitlines()[-1]
@@ -504,7 +511,7 @@ class TestInterruption:
         space.fail_next(timeout=True)
         with shell.start("delete", UUID) as run:
             until(lambda: space.requests)
-            run.send_signal(number)
+            interrupt(run, number)
             output, errors = run.communicate(timeout=60)
         assert (run.returncode, output) == (130, "")
         assert errors.splitlines()[-1] == "Error: interrupted while deleting the token; run it again to be sure"
@@ -514,7 +521,7 @@ class TestInterruption:
         # More than a pipe holds.
         with shell.start("create", "x" * 100_000, "-p", "fax", "--format", "json", stdout=writing) as run:
             until(lambda: waiting_in(reading))
-            run.send_signal(signal.SIGINT)
+            interrupt(run, signal.SIGINT)
             _, errors = run.communicate(timeout=60)
         os.close(reading)
         os.close(writing)
@@ -532,7 +539,7 @@ class TestInterruption:
         os.write(writing, bytes(size - len("calling\n")))
         with subprocess.Popen([COMMAND, "permissions"], stdout=writing, stderr=subprocess.PIPE, text=True) as run:
             until(lambda: waiting_in(reading) == size)
-            run.send_signal(signal.SIGINT)
+            interrupt(run, signal.SIGINT)
             _, errors = run.communicate(timeout=60)
         os.close(reading)
         os.close(writing)
@@ -701,7 +708,7 @@ class TestRotate:
         space.fail_next(timeout=True, applied=True)
         with shell.start("rotate", str(old.id), "ci", "-p", "fax", "--out", str(file), "--force") as run:
             until(lambda: space.requests)
-            run.send_signal(signal.SIGINT)
+            interrupt(run, signal.SIGINT)
             _, errors = run.communicate(timeout=60)
         assert (run.returncode, file.read_text()) == (3, old.token.get_secret_value())
         assert [path.name for path in file.parent.iterdir()] == ["token"]
@@ -749,7 +756,7 @@ class TestRotate:
         script = self.script(tmp_path, "echo ready; exec sleep 600")
         with shell.start("rotate", str(old.id), "ci", "-p", "fax", "--exec", script) as run:
             assert run.stdout.readline() == "ready\n"
-            run.send_signal(signal.SIGTERM)
+            interrupt(run, signal.SIGTERM)
             _, errors = run.communicate(timeout=60)
         assert (run.returncode, list(space.tokens)) == (130, [old.id])
         assert errors.endswith("was ended by SIGTERM; the new token was deleted again, the old one stays\n")
