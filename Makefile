@@ -42,7 +42,7 @@ bench: $(BENCH)/.ready ## Measure this library beside other ways to create a tok
 bench-check: $(BENCH)/.ready ## Measure, and fail if a bar of docs/performance.md is missed by more than the margin for noise
 	$(BENCH)/bin/python benchmarks/run.py --check
 
-mutants: $(MUTANTS)/.ready ## Change the code in small ways and fail if no test notices; half an hour
+mutants: $(MUTANTS)/.ready ## Change the code in small ways, and fail if no test notices
 	@tests/mutants/run.sh $(MUTANTS)
 
 check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate the spec

@@ -205,6 +205,15 @@ def test_an_answer_that_broke_off(flavour) -> None:
     )
 
 
+def test_a_name_is_cut_to_100_characters(flavour) -> None:
+    with (
+        flavour.answering(lambda _: httpx.Response(400)) as tokens,
+        pytest.raises(SignalWireError) as caught,
+    ):
+        tokens.create("x" * 101, ["fax"])
+    assert str(caught.value) == f"create of token '{'x' * 100}' failed: HTTP 400"
+
+
 def test_foreign_text_is_cut_to_500_characters(flavour) -> None:
     with (
         flavour.answering(lambda _: httpx.Response(400, json={"error": "x" * 900})) as tokens,
