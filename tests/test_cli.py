@@ -121,10 +121,14 @@ def until(condition) -> None:
         threading.Event().wait(0.005)
 
 
-def interrupt(process, number) -> None:
-    """Send a signal once the process waits: coverage deadlocks if its own bookkeeping is interrupted."""
+def wait_for(process) -> None:
+    """Wait until a process waits: coverage deadlocks if its own bookkeeping is interrupted."""
     state = Path(f"/proc/{process.pid}/stat")
     until(lambda: not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "S")
+
+
+def interrupt(process, number) -> None:
+    wait_for(process)
     process.send_signal(number)
 
 
@@ -476,6 +480,8 @@ class TestTerminal:
         space.fail_next(timeout=True)
         with (tmp_path / "piped").open("wb") as piped, Terminal(shell, *CREATE, stdout=piped) as terminal:
             terminal.read_until("/ creating the token")
+            until(lambda: space.requests)
+            wait_for(terminal.process)
             terminal.press_ctrl_c()
             code, seen = terminal.wait()
         assert code == 3
@@ -487,6 +493,7 @@ class TestTerminal:
         space.fail_next(timeout=True)
         with Terminal(shell, *CREATE, "--reveal", environment=quiet) as terminal:
             until(lambda: space.requests)
+            wait_for(terminal.process)
             terminal.press_ctrl_c()
             _, seen = terminal.wait()
         assert "creating" not in seen.partition("Error")[0]
