@@ -60,15 +60,12 @@ class _Bounded:
         with contextlib.suppress(OSError):
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for others, address in zip(reversed(range(len(addresses))), addresses, strict=True):
-            left = _left(timeout)
-            share = left if left is None else left / (others + 1)
-            try:
+        for tried, address in enumerate(addresses[:-1]):
+            with contextlib.suppress(Exception):
+                left = _left(timeout)
+                share = left if left is None else left / (len(addresses) - tried)
                 return _Bounded(self._inner.connect_tcp(address, port, timeout=share, **options))
-            except Exception:
-                if not others:
-                    raise
-        raise AssertionError
+        return _Bounded(self._inner.connect_tcp(addresses[-1], port, timeout=_left(timeout), **options))
 
 
 def bounded_client(**options: Any) -> httpx.Client:
@@ -157,10 +154,9 @@ def stand_in(failure: Exception, text: str) -> Exception:
         "__repr__": lambda _: f"{kind.__name__}({text!r})",
         "__module__": kind.__module__,
     }
-    # Some types, such as groups, cannot be made without more.
-    for base in (kind, Exception):
-        with contextlib.suppress(Exception):
-            bare: Any = type(kind.__name__, (base,), shown)
-            made: Exception = bare.__new__(bare)
-            return made
-    return failure
+    bare: Any = type(kind.__name__, (kind,), shown)
+    try:
+        made: Exception = bare.__new__(bare)
+    except Exception:  # noqa: BLE001 - some types, such as groups, cannot be made without more
+        made = type(kind.__name__, (Exception,), shown)()
+    return made

@@ -312,9 +312,8 @@ def _command(line: str) -> Iterator[Store]:
                 command.terminate()
 
             signal.signal(signal.SIGTERM, end)
-            if signal.SIGTERM in came:
-                # It came while the command was started.
-                command.terminate()
+            # One may have come while the command was started.
+            command.terminate() if signal.SIGTERM in came else None
             command.communicate(content)
         if code := command.returncode:
             names = {number.value: number.name for number in signal.Signals}
