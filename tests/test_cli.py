@@ -478,6 +478,8 @@ class TestTerminal:
 
     def test_a_pipe_gets_no_colour_and_no_wheel_and_the_terminal_a_wheel(self, shell, space, tmp_path) -> None:
         space.fail_next(timeout=True)
+        # Coverage would deadlock if it is interrupted between the command's two threads.
+        shell.environment.pop("COVERAGE_PROCESS_CONFIG", None)
         with (tmp_path / "piped").open("wb") as piped, Terminal(shell, *CREATE, stdout=piped) as terminal:
             terminal.read_until("/ creating the token")
             until(lambda: space.requests)
@@ -487,6 +489,13 @@ class TestTerminal:
         assert code == 3
         assert seen.replace("^C", "").rpartition("\r\x1b[K")[2].startswith("Error: interrupted")
         assert (tmp_path / "piped").read_bytes() == b""
+
+    def test_the_wheel_turns_while_a_call_waits(self, shell, space) -> None:
+        space.fail_next(429, headers={"Retry-After": "1"})
+        with Terminal(shell, *CREATE, "--reveal") as terminal:
+            terminal.read_until("/ creating the token")
+            code, _ = terminal.wait()
+        assert (code, len(space.tokens)) == (0, 1)
 
     @pytest.mark.parametrize("quiet", [{"NO_COLOR": "1"}, {"CI": "true"}, {"TERM": "dumb"}])
     def test_no_wheel_where_none_is_wanted(self, shell, space, quiet) -> None:
