@@ -514,6 +514,11 @@ class TestOnTheWire:
         assert type(caught.value) is APIConnectionError
         assert caught.value.may_have_applied is True
 
+    def test_an_attempt_whose_time_is_up_is_not_sent(self) -> None:
+        tokens = signalwire_tokens.ProjectTokens("http://127.0.0.1:9", "project", "t", timeout=1e-9, max_retries=0)
+        with tokens, pytest.raises(APITimeoutError, match="nothing was sent"):
+            tokens.create("ci", ["fax"])
+
     def test_a_body_that_stops_coming_is_kept(self, flavour) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
         with (
