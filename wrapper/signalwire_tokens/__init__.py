@@ -5,23 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._client import AsyncProjectTokens, ProjectTokens, __version__
-    from .errors import (
-        APIConnectionError,
-        APIStatusError,
-        APITimeoutError,
-        AuthenticationError,
-        BadRequestError,
-        ConfigurationError,
-        ErrorDetail,
-        InternalServerError,
-        InvalidResponseError,
-        NotFoundError,
-        PermissionDeniedError,
-        RateLimitError,
-        RotationError,
-        SignalWireError,
-        UnprocessableEntityError,
-    )
+    from .errors import *
     from .models import ApiToken, Permission, SecretStr, UnlistedPermission
 
 __all__ = [

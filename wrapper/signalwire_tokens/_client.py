@@ -12,7 +12,10 @@ import random
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
+from uuid import UUID
 
 import anyio
 import anyio.lowlevel
@@ -20,22 +23,13 @@ import httpx
 
 from . import _credentials, _operations, _retry, _transport
 from .errors import APIConnectionError, APITimeoutError, ConfigurationError, RotationError, SignalWireError
-from .models import ApiToken, SecretStr
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-    from contextlib import AbstractContextManager
-    from typing import Self, TypeAlias
-    from uuid import UUID
-
-    from ._operations import Call
-    from .models import Permission
-
-    Permissions: TypeAlias = Iterable[Permission | str]
-    TokenId: TypeAlias = UUID | str
-    Store: TypeAlias = Callable[[ApiToken], object]
+from .models import ApiToken, Permission, SecretStr
 
 __version__ = "0.1.0"
+
+Id: TypeAlias = UUID | str
+Permissions: TypeAlias = Iterable[Permission | str]
+Store: TypeAlias = Callable[[ApiToken], object]
 
 T = TypeVar("T")
 HttpClient = TypeVar("HttpClient", httpx.Client, httpx.AsyncClient)
@@ -58,7 +52,7 @@ def _log(level: int, message: str, *args: object) -> None:
 class _Attempt:
     """One sending of a call, and what came of it."""
 
-    def __init__(self, call: Call[Any], origin: str, headers: httpx.Headers, timeout: float) -> None:
+    def __init__(self, call: _operations.Call[Any], origin: str, headers: httpx.Headers, timeout: float) -> None:
         self._call = call
         self._content = bytearray()
         self._late = False
@@ -209,7 +203,7 @@ class _Client(Generic[HttpClient]):
         text = "the HTTP client cannot be set up, look at the proxy and SSL_CERT_FILE variables: "
         raise ConfigurationError(text + _transport.reason(problem)) from problem
 
-    def _attempt(self, call: Call[Any], *, applied: bool) -> _Attempt:
+    def _attempt(self, call: _operations.Call[Any], *, applied: bool) -> _Attempt:
         problem = ""
         if self._closed or (self._brought and self._brought.is_closed):
             problem = "this client is closed; make a new one"
@@ -218,10 +212,10 @@ class _Client(Generic[HttpClient]):
         elif self._pid != os.getpid():
             self._connect()
         if problem:
-            raise _operations.failed(call, ConfigurationError, problem, applied=applied)
+            raise _operations.failed(call, ConfigurationError, problem, "", applied=applied)
         return _Attempt(call, self._origin, self._headers, self._timeout)
 
-    async def _call(self, call: Call[T]) -> T:
+    async def _call(self, call: _operations.Call[T]) -> T:
         """Send a call, again where the policy allows it; return its result or raise its error."""
         applied, number = False, 0
         while True:
@@ -256,7 +250,7 @@ class _Client(Generic[HttpClient]):
             if leaving is None or isinstance(leaving, Exception) or not isinstance(failure, Exception):
                 raise
 
-    async def _rotate(self, token_id: TokenId, store: Store, new: Call[ApiToken]) -> ApiToken:
+    async def _rotate(self, token_id: Id, store: Store, new: _operations.Call[ApiToken]) -> ApiToken:
         old = _operations.delete(token_id)
         if not callable(store):
             raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
@@ -336,7 +330,7 @@ class ProjectTokens(_Client[httpx.Client]):
     _http_class = httpx.Client
     _new_http = staticmethod(_transport.bounded_client)
 
-    def create(self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None) -> ApiToken:
+    def create(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> ApiToken:
         """Mint a token. Its secret is in the result and can never be asked for again: store it at once.
 
         Args:
@@ -354,7 +348,7 @@ class ProjectTokens(_Client[httpx.Client]):
         """
         return _run(self._call(_operations.create(name, permissions, subproject_id)))
 
-    def update(self, token_id: TokenId, *, name: str | None = None, permissions: Permissions | None = None) -> ApiToken:
+    def update(self, token_id: Id, *, name: str | None = None, permissions: Permissions | None = None) -> ApiToken:
         """Change a token's name, its permissions, or both. Its secret stays.
 
         Args:
@@ -372,7 +366,7 @@ class ProjectTokens(_Client[httpx.Client]):
         """
         return _run(self._call(_operations.update(token_id, name, permissions)))
 
-    def delete(self, token_id: TokenId, *, missing_ok: bool = False) -> None:
+    def delete(self, token_id: Id, *, missing_ok: bool = False) -> None:
         """Delete a token: whoever uses it is refused from then on. This cannot be undone.
 
         Args:
@@ -389,13 +383,7 @@ class ProjectTokens(_Client[httpx.Client]):
         _run(self._call(_operations.delete(token_id, missing_ok=missing_ok)))
 
     def rotate(
-        self,
-        token_id: TokenId,
-        name: str,
-        permissions: Permissions,
-        *,
-        store: Store,
-        subproject_id: TokenId | None = None,
+        self, token_id: Id, name: str, permissions: Permissions, *, store: Store, subproject_id: Id | None = None
     ) -> ApiToken:
         """Put a new token in an old one's place. At every moment one that is stored works.
 
@@ -418,9 +406,7 @@ class ProjectTokens(_Client[httpx.Client]):
         return _run(self._rotate(token_id, store, _operations.create(name, permissions, subproject_id)))
 
     @contextlib.contextmanager
-    def temporary(
-        self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None
-    ) -> Iterator[ApiToken]:
+    def temporary(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> Iterator[ApiToken]:
         """Mint a token for the time of a `with` block and delete it on every way out. Arguments are those of `create`.
 
         Raises:
@@ -431,14 +417,12 @@ class ProjectTokens(_Client[httpx.Client]):
             ...     run_job(token.token.get_secret_value())
         """
         created = self.create(name, permissions, subproject_id=subproject_id)
-        leaving: BaseException | None = None
         try:
             yield created
-        except BaseException as failure:
-            leaving = failure
-            raise
-        finally:
+        except BaseException as leaving:
             _run(self._discard(created, leaving))
+            raise
+        _run(self._discard(created, None))
 
     def close(self) -> None:
         """Close the connections. A client that was passed in stays open. Closing twice does no harm."""
@@ -493,7 +477,7 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
         # A pool for each call under way: httpcore looks through all connections of a pool several times a call.
         self._idle = [self._http]
 
-    def _attempt(self, call: Call[Any], *, applied: bool) -> _Attempt:
+    def _attempt(self, call: _operations.Call[Any], *, applied: bool) -> _Attempt:
         attempt, loop = super()._attempt(call, applied=applied), anyio.lowlevel.current_token()
         if not self._brought:
             # Here one bound on the whole is enough, and setting another for each wait takes time.
@@ -501,49 +485,41 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
         self._loop = self._loop or loop
         if self._loop != loop:
             problem = "this client has connections of another event loop; make one in each"
-            raise _operations.failed(call, ConfigurationError, problem, applied=applied)
+            raise _operations.failed(call, ConfigurationError, problem, "", applied=applied)
         return attempt
 
-    async def create(self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None) -> ApiToken:
+    async def create(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> ApiToken:
         """Mint a token. As `ProjectTokens.create`, awaited."""
         return await self._call(_operations.create(name, permissions, subproject_id))
 
     async def update(
-        self, token_id: TokenId, *, name: str | None = None, permissions: Permissions | None = None
+        self, token_id: Id, *, name: str | None = None, permissions: Permissions | None = None
     ) -> ApiToken:
         """Change a token's name, its permissions, or both. As `ProjectTokens.update`, awaited."""
         return await self._call(_operations.update(token_id, name, permissions))
 
-    async def delete(self, token_id: TokenId, *, missing_ok: bool = False) -> None:
+    async def delete(self, token_id: Id, *, missing_ok: bool = False) -> None:
         """Delete a token. As `ProjectTokens.delete`, awaited."""
         await self._call(_operations.delete(token_id, missing_ok=missing_ok))
 
     async def rotate(
-        self,
-        token_id: TokenId,
-        name: str,
-        permissions: Permissions,
-        *,
-        store: Store,
-        subproject_id: TokenId | None = None,
+        self, token_id: Id, name: str, permissions: Permissions, *, store: Store, subproject_id: Id | None = None
     ) -> ApiToken:
         """Put a new token in an old one's place. As `ProjectTokens.rotate`, awaited, and so is what `store` returns."""
         return await self._rotate(token_id, store, _operations.create(name, permissions, subproject_id))
 
     @contextlib.asynccontextmanager
     async def temporary(
-        self, name: str, permissions: Permissions, *, subproject_id: TokenId | None = None
+        self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
     ) -> AsyncIterator[ApiToken]:
         """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
         created = await self.create(name, permissions, subproject_id=subproject_id)
-        leaving: BaseException | None = None
         try:
             yield created
-        except BaseException as failure:
-            leaving = failure
-            raise
-        finally:
+        except BaseException as leaving:
             await self._discard(created, leaving)
+            raise
+        await self._discard(created, None)
 
     async def aclose(self) -> None:
         """Close the connections. A client that was passed in stays open. Closing twice does no harm."""

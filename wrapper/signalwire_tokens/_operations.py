@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import attrs
@@ -21,9 +22,6 @@ from signalwire_rest.types import UNSET
 
 from . import errors
 from .models import ApiToken, Permission, SecretStr, parse_permissions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 T = TypeVar("T")
 E = TypeVar("E", bound=errors.SignalWireError)
@@ -142,7 +140,7 @@ def checked_id(argument: str, value: UUID | str) -> UUID:
         raise ValueError(f"{argument} is no UUID; expected one such as {UUID(int=0)}") from None
 
 
-def failed(call: Call[Any], kind: type[E], problem: str, advice: str = "", *, applied: bool, **fields: object) -> E:
+def failed(call: Call[Any], kind: type[E], problem: str, advice: str, *, applied: bool, **fields: object) -> E:
     """Return an error that says what failed and what to do next."""
     advice = "; ".join(filter(None, (UNKNOWN_OUTCOME[call.operation] if applied else "", advice)))
     text = f"{call.operation} of {call.subject} failed: {problem}" + (f" ({advice})" if advice else "")

@@ -7,19 +7,13 @@ import functools
 import re
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Iterator
-
-
-@functools.cache
-def tls_context() -> ssl.SSLContext:
-    """Return the one TLS context of the process: reading the CA certificates is most of what making a client costs."""
-    return httpx.create_ssl_context()
+# The one of the process: reading the CA certificates is most of what making a client costs.
+tls_context = functools.cache(httpx.create_ssl_context)
 
 
 class Deadline(float):

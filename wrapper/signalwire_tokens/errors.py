@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 import attrs
 
 if TYPE_CHECKING:
-    from typing import Self
-    from uuid import UUID
-
     from .models import SecretStr
 
 

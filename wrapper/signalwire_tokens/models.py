@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import difflib
 import hmac
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterable
+from typing import NoReturn, Self
+from uuid import UUID
 
 import attrs
 from attrs.validators import deep_iterable, instance_of
 
-from signalwire_rest.models.permission import Permission
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Self
-    from uuid import UUID
-
-__all__ = ["ApiToken", "Permission", "SecretStr", "UnlistedPermission", "parse_permissions"]
+from signalwire_rest.models.permission import Permission as Permission  # noqa: PLC0414 - this module's, too
 
 # The dashboard's names for permissions that the API calls otherwise.
 DASHBOARD_NAMES = {"voice": "calling", "tasks": "tasking"}
