@@ -21,6 +21,8 @@ pytestmark = [
 
 COMMAND = str(Path(sys.executable).with_name("signalwire-tokens"))
 CREATE = ("create", "ci deploy", "-p", "fax", "-p", "calling")
+# Writes more than a pipe holds.
+CREATE_MUCH = ("create", "x" * 100_000, "-p", "fax", "--format", "json")
 SECRET = re.compile(r"PT[0-9a-f]{48}")
 UUID = "11111111-2222-3333-4444-555555555555"
 # Makes a new session whose terminal is standard error, as a terminal emulator does, and becomes the command.
@@ -86,6 +88,10 @@ class Terminal:
         while text not in self.seen:
             self.seen += os.read(self.master, 1024).decode()
 
+    def close(self) -> None:
+        os.close(self.master)
+        self.master = os.open(os.devnull, os.O_RDONLY)
+
     def press_ctrl_c(self) -> None:
         os.write(self.master, b"\x03")
 
@@ -112,6 +118,13 @@ def shell(space):
                 "SIGNALWIRE_API_TOKEN": space.api_token.get_secret_value(),
             }
         )
+
+
+@pytest.fixture
+def pipe():
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as reader, os.fdopen(writing, "w") as writer:
+        yield reader, writer
 
 
 def until(condition) -> None:
@@ -532,17 +545,34 @@ class TestInterruption:
         assert (run.returncode, output) == (130, "")
         assert errors.splitlines()[-1] == "Error: interrupted while deleting the token; run it again to be sure"
 
-    def test_while_the_secret_waits_for_a_reader_the_token_is_deleted(self, shell, space) -> None:
-        reading, writing = os.pipe()
-        # More than a pipe holds.
-        with shell.start("create", "x" * 100_000, "-p", "fax", "--format", "json", stdout=writing) as run:
-            until(lambda: waiting_in(reading))
-            interrupt(run, signal.SIGINT)
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_while_the_secret_waits_for_a_reader_the_token_is_deleted(self, shell, space, pipe, number) -> None:
+        reader, writer = pipe
+        with shell.start(*CREATE_MUCH, stdout=writer) as run:
+            until(lambda: waiting_in(reader))
+            interrupt(run, number)
             _, errors = run.communicate(timeout=60)
-        os.close(reading)
-        os.close(writing)
         assert (run.returncode, space.tokens) == (130, {})
         assert errors == "Error: interrupted; the new token was deleted again\n"
+
+    def test_a_terminal_that_is_closed_leaves_no_token(self, shell, space, pipe) -> None:
+        reader, writer = pipe
+        with Terminal(shell, *CREATE_MUCH, stdout=writer) as terminal:
+            until(lambda: waiting_in(reader))
+            wait_for(terminal.process)
+            terminal.close()
+            assert terminal.process.wait(60) == 130
+        assert space.tokens == {}
+
+    def test_nohup_outlives_a_terminal_that_is_closed(self, shell, space, pipe) -> None:
+        reader, writer = pipe
+        ignoring = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", COMMAND, *CREATE_MUCH]
+        with subprocess.Popen(ignoring, env=shell.environment, stdout=writer, stderr=subprocess.DEVNULL) as run:
+            writer.close()
+            until(lambda: waiting_in(reader))
+            interrupt(run, signal.SIGHUP)
+            assert json.load(reader)["token"] == secret_of(space)
+            assert run.wait(60) == 0
 
     def test_where_nothing_is_sent_it_says_so(self) -> None:
         import fcntl

@@ -358,7 +358,7 @@ class ProjectTokens(_Client[httpx.Client]):
 
         Raises:
             TypeError, ValueError: An argument cannot be right, or there is nothing to change; nothing was sent.
-            SignalWireError: The call failed; a NotFoundError if there is no such token.
+            SignalWireError: The call failed; a `NotFoundError` if there is no such token.
 
         Example:
             >>> tokens.update(created.id, permissions=["calling"]).permissions
@@ -371,7 +371,7 @@ class ProjectTokens(_Client[httpx.Client]):
 
         Args:
             token_id: The ID of the token.
-            missing_ok: Whether it is fine if there is no such token. Default: it is a NotFoundError.
+            missing_ok: Whether it is fine if there is no such token. Default: it is a `NotFoundError`.
 
         Raises:
             TypeError, ValueError: `token_id` is no UUID; nothing was sent.

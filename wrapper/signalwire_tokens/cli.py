@@ -64,6 +64,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 # No argument that is repeated for orientation is longer, and every secret is.
 _SHOWN = 24
 _CLEAR_LINE = "\r\x1b[K"
+# What ends a command beside Ctrl-C. Windows has no SIGHUP.
+_ENDINGS = [number for number in signal.Signals if number.name in {"SIGTERM", "SIGHUP"}]
 
 
 class _CommandError(Exception):
@@ -80,6 +82,10 @@ class _InterruptedError(OSError):
 
 class SIGTERM(KeyboardInterrupt):
     """A job was cancelled. What is logged of an interruption names it."""
+
+
+class SIGHUP(KeyboardInterrupt):
+    """The terminal was closed."""
 
 
 class _Id(click.types.UUIDParameterType):
@@ -191,7 +197,7 @@ def _finish_first() -> list[int]:
         with contextlib.suppress(OSError):
             os.write(2, b"\nfinishing first, so that no token is left behind\n")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, *_ENDINGS):
         signal.signal(number, later)
     return came
 
@@ -461,10 +467,14 @@ def create(
     if the reader fails after reading, the token lives, so delete the ID that standard error names, or use --exec.
     """
     keep = _kept(out, command, force=force) or _stdout(reveal=reveal)
-    with keep as store, _client("creating the token", mints=name) as tokens:
-        with _spinner("creating the token"):
-            created = tokens.create(name, permissions, subproject_id=subproject)
+    with (
+        keep as store,
+        _client("creating the token", mints=name) as tokens,
+        _spinner("creating the token") as stop,
+    ):
+        created = tokens.create(name, permissions, subproject_id=subproject)
         try:
+            stop()
             store(_rendered(created, form))
         except BaseException as failure:  # noqa: BLE001 - whatever it is, the token must not outlive it unknown
             _finish_first()
@@ -599,8 +609,8 @@ def permissions() -> None:
         click.echo(permission.value)
 
 
-def _cancel(*_: object) -> None:
-    raise SIGTERM
+def _end(number: int, _frame: object) -> None:
+    raise SIGTERM if number == signal.SIGTERM else SIGHUP
 
 
 def main() -> None:
@@ -609,8 +619,11 @@ def main() -> None:
     Example:
         >>> main()
     """
-    # A job that is cancelled must not leave a token behind either.
-    signal.signal(signal.SIGTERM, _cancel)
+    # A job that is cancelled and a terminal that is closed must not leave a token behind either.
+    for number in _ENDINGS:
+        # As nohup wants it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
     logging.basicConfig(format=f"{_CLEAR_LINE if _spins() else ''}%(message)s")
     # Retries are told as they come; an error is told once, at the end.
     logging.getLogger().handlers[0].addFilter(lambda record: record.levelno < logging.ERROR)
