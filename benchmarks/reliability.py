@@ -23,8 +23,8 @@ import attrs
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from faults.server import FaultServer  # noqa: E402
-from faults.table import FAULTS, Fault  # noqa: E402
+from faults.server import FaultServer
+from faults.table import FAULTS, Fault
 
 PROJECT = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 API_TOKEN = "4tjCGnmAeQ0hwFmFDhwfgww880X2lsnuR60VMyasGR3hFpSyvu"  # noqa: S105 - from the service's documentation
@@ -138,7 +138,7 @@ class Worker:
     def call(self, url: str) -> dict[str, Any] | None:
         """Mint a token at `url` and return what came of it, or None if it took longer than the limit."""
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        assert self._process.stdout is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101 - as above
         timer = Timer(LIMIT, self._process.kill)
         timer.start()
         self._process.stdin.write(json.dumps(url) + "\n")
@@ -306,7 +306,7 @@ machine, and with them what ends in time; the other numbers should not.
 def sdk_version() -> str:
     """Return the version of the SDK that is measured."""
     code = "import importlib.metadata as m; print(m.version('signalwire-sdk'))"
-    return subprocess.run([SDK_PYTHON, "-c", code], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    return subprocess.run([SDK_PYTHON, "-c", code], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - our own environment
 
 
 def main() -> None:

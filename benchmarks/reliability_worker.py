@@ -17,7 +17,7 @@ TIMEOUT = 1.0
 
 
 def mint_with_this_library(url: str) -> dict[str, Any]:
-    from signalwire_tokens import ProjectTokens  # noqa: PLC0415
+    from signalwire_tokens import ProjectTokens
 
     with ProjectTokens(url, timeout=TIMEOUT) as tokens:
         created = tokens.create("ci", ["fax"])
@@ -25,7 +25,7 @@ def mint_with_this_library(url: str) -> dict[str, Any]:
 
 
 def mint_with_the_sdk(url: str) -> Any:
-    from signalwire.rest import RequestOptions, RestClient  # noqa: PLC0415
+    from signalwire.rest import RequestOptions, RestClient
 
     os.environ["SIGNALWIRE_SPACE"] = url.removeprefix("http://")
     retries = int(CLIENT.partition("=")[2] or 0)

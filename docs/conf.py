@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 import typing
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / root) for root in ("generated", "wrapper")]
 
-import click  # noqa: E402
+import click
 
-import signalwire_tokens.cli  # noqa: E402
-
-# Imported anew, with what only annotations need, so that autodoc can show what those stand for.
-for loaded in [name for name in sys.modules if name.partition(".")[0] == "signalwire_tokens"]:
-    del sys.modules[loaded]
-typing.TYPE_CHECKING = True
-import signalwire_tokens  # noqa: E402
-from signalwire_tokens.cli import _cli as command_line  # noqa: E402
-
-typing.TYPE_CHECKING = False
+import signalwire_tokens
+from signalwire_tokens.cli import _cli as command_line
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,15 +56,25 @@ def public_name(app: Sphinx, env: BuildEnvironment, node: Element, content: Elem
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
 
 
-def without_arguments(_app: Sphinx, what: str, *_: object) -> tuple[str, None] | None:
-    """Leave out what an error is made from: only the library makes one."""
-    return ("", None) if what == "exception" else None
+def as_called(
+    _app: Sphinx, what: str, name: str, documented: Any, _options: object, arguments: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Show a signature as callers meet it."""
+    if what == "exception":
+        # Only the library makes one.
+        return "", None
+    if name.endswith("ProjectTokens") and arguments:
+        http_client = signalwire_tokens._client.HttpClient  # noqa: SLF001
+        arguments = arguments.replace(http_client.__name__, f"httpx.{documented._http_class.__name__}")  # noqa: SLF001
+    if name.endswith(".temporary") and returns:
+        returns = re.sub(r"~collections\.abc\.(Async|)Iterator", r"~contextlib.Abstract\1ContextManager", returns)
+    return arguments, returns
 
 
 def setup(app: Sphinx) -> None:
     """Register what is made here."""
     app.connect("missing-reference", public_name)
-    app.connect("autodoc-process-signature", without_arguments)
+    app.connect("autodoc-process-signature", as_called)
 
 
 project = "signalwire-tokens"
@@ -92,7 +96,7 @@ default_role = "py:obj"
 nitpick_ignore_regex = [
     ("py:obj", ".*"),
     ("py:.*", r"(collections\.abc|contextlib|httpx|typing|uuid)\b.*"),
-    ("py:class", r".*\.HttpClient"),
+    ("py:class", r".*\.httpx\..*"),
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
