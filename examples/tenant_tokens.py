@@ -1,6 +1,8 @@
 """Mint one token per tenant subproject, thousands at once: `tenant_tokens.py FILE < subproject-ids`.
 
-FILE takes a line of JSON per token, as it is minted. Run it again with the same FILE to go on where it stopped.
+FILE takes a line of JSON per token, as it is minted. Run it again with the same FILE to go on where it stopped. A line
+with "unknown" names a token that may live though nobody holds its secret: look for it in the dashboard, and remove the
+line to mint for that subproject again.
 """
 
 import json
@@ -9,6 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from typing import TextIO
+from uuid import uuid4
 
 import anyio
 
@@ -28,11 +31,17 @@ async def mint(waiting: list[str], file: TextIO) -> dict[str, SignalWireError]:
         # The workers share the list; each takes the next until none is left.
         while waiting:
             subproject = waiting.pop()
+            # A name of its own for each attempt: in the dashboard a stray is then told from the token in use.
+            name = f"tenant-{subproject}-{uuid4().hex[:8]}"
             try:
-                token = await tokens.create(f"tenant-{subproject}", [Permission.MESSAGING], subproject_id=subproject)
+                token = await tokens.create(name, [Permission.MESSAGING], subproject_id=subproject)
             except SignalWireError as error:
                 # One tenant's failure is not the others'.
                 failed[subproject] = error
+                if error.may_have_applied:
+                    # Minting again, in a later run, could make a second one.
+                    file.write(json.dumps({"subproject": subproject, "unknown": name}) + "\n")
+                    file.flush()
             else:
                 line = {"subproject": subproject, "id": str(token.id), "token": token.token.get_secret_value()}
                 try:
@@ -60,7 +69,6 @@ def main(path: Path, subprojects: list[str]) -> int:
         os.fsync(file.fileno())
     print(file=sys.stderr)
     for subproject, error in failed.items():
-        # Where a token may live, running again would mint a second one: a person must look first.
         advice = "look in the dashboard first" if error.may_have_applied else "run again"
         print(f"{subproject}: {advice}: {error}", file=sys.stderr)
     return 1 if failed else 0

@@ -380,7 +380,9 @@ class TestCreate:
         del shell.environment["SIGNALWIRE_API_TOKEN"]
         run = shell(*CREATE)
         assert (run.returncode, space.requests) == (2, [])
-        assert re.fullmatch(r"Error: api_token is missing: .*SIGNALWIRE_API_TOKEN\n", run.stderr)
+        assert re.fullmatch(
+            r"Error: no value for api_token: set SIGNALWIRE_API_TOKEN in the environment.*\n", run.stderr
+        )
 
 
 class TestSecretThatCannotBeWritten:
@@ -649,8 +651,8 @@ class TestRotate:
         [_, new] = space.tokens
         assert (run.returncode, file.read_text()) == (3, secret_of_last(space))
         assert run.stderr == (
-            f"Error: the new token {new} is stored and works; there is no token {UUID} in this project: it was deleted "
-            "before, or the ID is wrong and the one you meant lives on\n"
+            f"Error: rotate failed: token {new} is stored and works, but there is no token {UUID}: it was deleted "
+            "before, or the ID is wrong and the one meant lives on\n"
         )
 
     def test_at_every_moment_a_stored_token_works(self, shell, space, old, file) -> None:
@@ -699,7 +701,25 @@ class TestRotate:
         assert (run.returncode, list(space.tokens)) == (1, [old.id])
         assert "Exec format error" in run.stderr
 
-    @pytest.mark.parametrize("command", ["", "no-such-command x", "'", "/"])
+    @pytest.mark.parametrize("reads", ["exit 0", "head -c 9 > /dev/null", "exec 0<&-"])
+    @pytest.mark.parametrize("form", [(), ("--format", "json")])
+    def test_a_command_that_does_not_read_the_secret_has_not_stored_it(
+        self, shell, space, old, tmp_path, reads, form
+    ) -> None:
+        # The long name is more than a pipe holds.
+        name = "x" * 100_000 if form else "ci"
+        run = shell("rotate", str(old.id), name, "-p", "fax", *form, "--exec", self.script(tmp_path, reads))
+        assert (run.returncode, list(space.tokens)) == (1, [old.id])
+        assert run.stderr.endswith("did not read all of it; the new token was deleted again, the old one stays\n")
+
+    def test_a_command_gets_more_than_a_pipe_holds(self, shell, space, old, tmp_path) -> None:
+        script = self.script(tmp_path, f'cat > "{tmp_path}/in"')
+        name = "x" * 100_000
+        run = shell("rotate", str(old.id), name, "-p", "fax", "--format", "json", "--exec", script)
+        assert (run.returncode, len(space.tokens)) == (0, 1)
+        assert json.loads((tmp_path / "in").read_text())["name"] == name
+
+    @pytest.mark.parametrize("command", ["", "no-such-command x", "'", "/", "cat > in", "cat 2>&1", "cat | cat"])
     def test_no_command_is_refused_before_minting(self, shell, space, old, command) -> None:
         run = shell("rotate", str(old.id), "ci", "-p", "fax", "--exec", command)
         assert (run.returncode, run.stdout, space.requests) == (2, "", [])

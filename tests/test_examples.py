@@ -213,6 +213,18 @@ class TestTenantTokens:
         assert run.stderr.count("run again: ") == 1
         assert len(space.tokens) == 18
 
+    def test_where_a_token_may_live_no_second_one_is_minted(self, example, space, tmp_path) -> None:
+        tenant = str(space.add_subproject("tenant"))
+        file = tmp_path / "tokens.jsonl"
+        space.fail_next(disconnect=True, applied=True)
+        assert example("tenant_tokens.py", str(file), input=tenant).returncode == 1
+        assert example("tenant_tokens.py", str(file), input=tenant).returncode == 0
+        assert json.loads(file.read_text()) == {"subproject": tenant, "unknown": only(space).name}
+        file.write_text("")
+        assert example("tenant_tokens.py", str(file), input=tenant).returncode == 0
+        stray, used = space.tokens.values()
+        assert stray.name != used.name
+
 
 class TestFastAPI:
     @pytest.fixture

@@ -16,11 +16,11 @@ CREDENTIALS = (
     "the project ID or the API token is wrong, or the API token lacks the management permission; check "
     "SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN against the dashboard"
 )
-NO_SUCH = "no such token in this project; check the ID and the space"
+NO_SUCH = "nothing is there; check the space and the IDs"
 KEPT = "body, token_id and token of this error hold what came"
 MAY_EXIST = "a token of this name may exist: look in the dashboard before trying again"
 PERMISSIONS = ", ".join(Permission)
-UNLISTED = "One that the service has and this list lacks is sent as UnlistedPermission(...)."
+UNLISTED = "In Python, UnlistedPermission(...) sends one that the service has and this list lacks."
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ UNLISTED = "One that the service has and this list lacks is sent as UnlistedPerm
         (lambda t: t.create("ci", ["q"]), f"unknown permission 'q': Valid are: {PERMISSIONS}. {UNLISTED}"),
         (
             lambda t: t.create("ci", ["fax"], subproject_id="x"),
-            "subproject_id is no UUID; expected one such as 00000000-0000-0000-0000-000000000000",
+            "subproject_id is no UUID; expected an ID such as 00000000-0000-0000-0000-000000000000, not a secret",
         ),
         (lambda t: t.update(ID), "nothing to change: give name, permissions or both"),
         (lambda t: t.update(TOKEN, name="new"), "token_id must be a UUID or a str, not ApiToken, pass the token's id"),
@@ -67,7 +67,17 @@ SPACE = (
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ((None, "p", "t"), "space is missing: pass it, or set the environment variable SIGNALWIRE_SPACE"),
+        (
+            (None, "p", None),
+            (
+                "no value for space, api_token: set SIGNALWIRE_SPACE, SIGNALWIRE_API_TOKEN in the environment or, in "
+                "Python, pass it to the client"
+            ),
+        ),
+        (
+            ("example", "p", str(TOKEN.token)),
+            "the argument api_token is the mask that a SecretStr shows; use its get_secret_value()",
+        ),
         (
             ("x y", "p", "t"),
             (
@@ -110,6 +120,11 @@ def test_what_is_nearly_an_id_or_a_secret_is_a_space(space) -> None:
         assert f"https://{space.lower()}.signalwire.com" in repr(tokens).lower()
 
 
+def test_the_project_may_be_a_uuid() -> None:
+    with ProjectTokens("example", UUID(ID), "t") as tokens:
+        assert repr(tokens) == f"ProjectTokens(space='https://example.signalwire.com', project_id='{ID}')"
+
+
 def test_what_may_be_a_token_in_the_place_of_the_project_is_masked() -> None:
     with ProjectTokens("example", "PTnot-to-be-seen", ID) as tokens:
         assert repr(tokens) == "ProjectTokens(space='https://example.signalwire.com', project_id='**********')"
@@ -146,6 +161,11 @@ def test_an_empty_variable(monkeypatch) -> None:
             lambda t: t.create("ci", ["fax"]),
             {"status_code": 429},
             "create of token 'ci' failed: HTTP 429 (too many requests; call again later)",
+        ),
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 429, "headers": {"Retry-After": "3600"}},
+            "create of token 'ci' failed: HTTP 429 (the service asks to wait 3600 s)",
         ),
         (
             lambda t: t.create("ci", ["fax"]),

@@ -1,8 +1,10 @@
 """rotate and temporary: no token is left that nobody was told of, whatever fails in between."""
 
 import contextlib
+import functools
 import logging
 import sys
+from concurrent.futures import Future
 from uuid import uuid4
 
 import anyio
@@ -108,8 +110,34 @@ class TestRotate:
         assert isinstance(error.__cause__, InternalServerError)
         assert errors(caplog) == [str(error)]
 
+    # What Python itself says of it.
+    @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+    @pytest.mark.parametrize("kind", ["coroutine", "generator", "async_generator", "Future"])
+    def test_a_store_that_has_yet_to_store_has_failed(self, tokens, space, old, kind) -> None:
+        async def coroutine(_new):
+            async def store() -> None: ...
+
+            return store()
+
+        def generator(_new):
+            yield
+
+        async def async_generator(_new):
+            yield
+
+        store = {
+            # Not seen to be a coroutine function, so the sync client runs it, too.
+            "coroutine": functools.partial(coroutine),
+            "generator": generator,
+            "async_generator": async_generator,
+            "Future": lambda _: Future(),
+        }[kind]
+        with pytest.raises(TypeError, match=f"persisted the token when it returns, not return a {kind}"):
+            tokens.rotate(old.id, "ci", ["fax"], store=store)
+        assert set(space.tokens) == {old.id}
+
     def test_a_wrong_id_does_not_pass_for_a_rotation(self, tokens, space, old) -> None:
-        with pytest.raises(RotationError) as caught:
+        with pytest.raises(RotationError, match=r"there is no token .* the ID is wrong") as caught:
             tokens.rotate(uuid4(), "ci", ["fax"], store=lambda _: None)
         assert isinstance(caught.value.__cause__, NotFoundError)
         assert len(space.tokens) == 2

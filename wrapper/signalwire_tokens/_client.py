@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 from uuid import UUID
@@ -22,7 +23,14 @@ import anyio.lowlevel
 import httpx
 
 from . import _credentials, _operations, _retry, _transport
-from .errors import APIConnectionError, APITimeoutError, ConfigurationError, RotationError, SignalWireError
+from .errors import (
+    APIConnectionError,
+    APITimeoutError,
+    ConfigurationError,
+    NotFoundError,
+    RotationError,
+    SignalWireError,
+)
 from .models import ApiToken, Permission, SecretStr
 
 __version__ = "0.1.0"
@@ -131,6 +139,13 @@ async def _settled(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
+def _check_done(kept: object) -> None:
+    # A `store` that returns one of these has yet to do its work.
+    checks = inspect.isawaitable, inspect.isgenerator, inspect.isasyncgen
+    if isinstance(kept, Future) or any(check(kept) for check in checks):
+        raise TypeError(f"store must have persisted the token when it returns, not return a {type(kept).__name__}")
+
+
 class _Client(Generic[HttpClient]):
     """What both clients share, as coroutines: those of the sync client never wait."""
 
@@ -146,7 +161,7 @@ class _Client(Generic[HttpClient]):
     def __init__(
         self,
         space: str | None = None,
-        project_id: str | None = None,
+        project_id: Id | None = None,
         api_token: str | SecretStr | None = None,
         *,
         timeout: float = 30.0,
@@ -256,7 +271,7 @@ class _Client(Generic[HttpClient]):
             raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
         created = await self._call(new)
         try:
-            await _settled(store(created))
+            _check_done(await _settled(store(created)))
         except Exception as failure:
             await self._discard(created, failure)
             failure.add_note(f"the new token {created.id} was deleted again, the old {old.subject} stays")
@@ -269,10 +284,12 @@ class _Client(Generic[HttpClient]):
         try:
             await self._call(old)
         except BaseException as failure:
-            problem = (
-                f"rotate failed: token {created.id} is stored and works, but the old {old.subject} may live on, delete "
-                f"it: {type(failure).__name__}: {failure}"
-            )
+            state = f"the old {old.subject} may live on, delete it: {type(failure).__name__}: {failure}"
+            if isinstance(failure, NotFoundError):
+                state = (
+                    f"there is no {old.subject}: it was deleted before, or the ID is wrong and the one meant lives on"
+                )
+            problem = f"rotate failed: token {created.id} is stored and works, but {state}"
             _log(logging.ERROR, "%s", problem)
             if not isinstance(failure, SignalWireError):
                 raise

@@ -14,6 +14,12 @@ import httpx
 from .errors import ConfigurationError
 from .models import SecretStr
 
+# The arguments, each with the environment variable that stands in for it.
+VARIABLES = {
+    "space": "SIGNALWIRE_SPACE",
+    "project_id": "SIGNALWIRE_PROJECT_ID",
+    "api_token": "SIGNALWIRE_API_TOKEN",
+}
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 SPACE = rf"(?:https?://)?(?:{LABEL}(?:\.{LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?/?"
 
@@ -30,26 +36,34 @@ Masked = SecretStr | type | None
 
 
 def masked(*given: object) -> list[Masked]:
-    """Mask what was given; of what is no string keep the type, for `resolve` to refuse."""
+    """Mask what was given; of what is neither a string nor a UUID keep the type, for `resolve` to refuse."""
     return [
-        v if v is None or isinstance(v, SecretStr) else SecretStr(v) if isinstance(v, str) else type(v) for v in given
+        v if v is None or isinstance(v, SecretStr) else SecretStr(str(v)) if isinstance(v, (str, UUID)) else type(v)
+        for v in given
     ]
 
 
-def resolve(space: Masked, project_id: Masked, api_token: Masked) -> Credentials:
+def resolve(*given: Masked) -> Credentials:
     """Fill what is None from the environment and check it all; raise ConfigurationError for what is amiss.
 
-    All three come masked, as people mix them up, and no message repeats what was given.
+    Space, project and token come masked, as people mix them up, and no message repeats what was given.
     """
-    origin = _origin(_value("space", "SIGNALWIRE_SPACE", space))
+    missing = [
+        name for name, v in zip(VARIABLES, given, strict=True) if v is None and VARIABLES[name] not in os.environ
+    ]
+    if missing:
+        raise ConfigurationError(
+            f"no value for {', '.join(missing)}: set {', '.join(VARIABLES[name] for name in missing)} in the "
+            "environment or, in Python, pass it to the client"
+        )
+    space, user, password = map(_value, VARIABLES, given)
+    origin = _origin(space)
     if origin is None:
         raise ConfigurationError(
             "space (or SIGNALWIRE_SPACE) is no space: expected a name such as example, a host such as "
             "example.signalwire.com, or an https:// URL without user info, path and query (http:// for loopback only); "
             "the order of the arguments is space, project_id, api_token"
         )
-    user = _value("project_id", "SIGNALWIRE_PROJECT_ID", project_id)
-    password = _value("api_token", "SIGNALWIRE_API_TOKEN", api_token)
     if ":" in user.get_secret_value():
         raise ConfigurationError("project_id (or SIGNALWIRE_PROJECT_ID) has a colon; expected the project's UUID")
     pair = base64.b64encode(f"{user.get_secret_value()}:{password.get_secret_value()}".encode())
@@ -61,16 +75,17 @@ def resolve(space: Masked, project_id: Masked, api_token: Masked) -> Credentials
     return Credentials(origin, shown, SecretStr(f"Basic {pair.decode()}"))
 
 
-def _value(argument: str, variable: str, given: Masked) -> SecretStr:
+def _value(argument: str, given: Masked) -> SecretStr:
+    variable = VARIABLES[argument]
     source = f"the environment variable {variable}" if given is None else f"the argument {argument}"
     if given is None:
-        if variable not in os.environ:
-            raise ConfigurationError(f"{argument} is missing: pass it, or set the environment variable {variable}")
         given = SecretStr(os.environ[variable])
     if isinstance(given, type):
         raise TypeError(f"{argument} must be a str, not {given.__name__}")
     if not given:
         raise ConfigurationError(f"{source} is empty: give {argument} a value, or set {variable}")
+    if given.get_secret_value() == str(given):
+        raise ConfigurationError(f"{source} is the mask that a SecretStr shows; use its get_secret_value()")
     if not re.fullmatch("[!-~]+", given.get_secret_value()):
         raise ConfigurationError(
             f"{source} has white space or characters other than ASCII; was a line end copied into {argument} (or "

@@ -45,7 +45,7 @@ CREDENTIALS_ADVICE = (
 ADVICE = {
     401: CREDENTIALS_ADVICE,
     403: CREDENTIALS_ADVICE,
-    404: "no such token in this project; check the ID and the space",
+    404: "nothing is there; check the space and the IDs",
     429: "too many requests; call again later",
 }
 UNKNOWN_OUTCOME = {
@@ -137,7 +137,7 @@ def checked_id(argument: str, value: UUID | str) -> UUID:
         return UUID(str(value))
     except ValueError:
         # Not repeated: a secret is easily passed for an ID.
-        raise ValueError(f"{argument} is no UUID; expected one such as {UUID(int=0)}") from None
+        raise ValueError(f"{argument} is no UUID; expected an ID such as {UUID(int=0)}, not a secret") from None
 
 
 def failed(call: Call[Any], kind: type[E], problem: str, advice: str, *, applied: bool, **fields: object) -> E:
@@ -167,17 +167,18 @@ def outcome(call: Call[T], answer: Answer, *, applied: bool) -> T | errors.Signa
     details = _details(answer.body())
     said = (f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
     text = printable(f"HTTP {status}: {'; '.join(said)}").removesuffix(": ")
+    retry_after = _retry_after(answer.headers.get("retry-after", ""))
     return failed(
         call,
         errors.InternalServerError if status >= 500 else STATUS_ERRORS.get(status, errors.APIStatusError),
         text,
-        ADVICE.get(status, ""),
+        f"the service asks to wait {retry_after:.0f} s" if retry_after else ADVICE.get(status, ""),
         # A client error was refused. A redirect says nothing about the effect, nor does a 408 that a gateway gives.
         applied=applied or not 400 <= status < 500 or status == 408,
         status_code=status,
         errors=details,
         request_id=request_id(answer.headers),
-        retry_after=_retry_after(answer.headers.get("retry-after", "")),
+        retry_after=retry_after,
     )
 
 

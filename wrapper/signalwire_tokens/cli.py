@@ -34,7 +34,6 @@ except ModuleNotFoundError:
 from . import (
     ConfigurationError,
     InvalidResponseError,
-    NotFoundError,
     Permission,
     ProjectTokens,
     RotationError,
@@ -308,10 +307,25 @@ def _command(line: str) -> Iterator[Store]:
             f"--exec names no command that is there: {_masked(repr(line))}; nothing was sent", WRONG_USAGE
         )
 
+    if any(re.match(r"\d*[<>|&;]", argument) for argument in arguments):
+        raise _CommandError(
+            "--exec is run without a shell, and redirects and pipes are for one: write sh -c '...'; nothing was sent",
+            WRONG_USAGE,
+        )
+
     def store(content: bytes) -> None:
         # The terminal interrupts the command too, and it alone knows whether it has stored the secret.
         came = _finish_first()
-        with subprocess.Popen(arguments, stdin=subprocess.PIPE) as command:  # noqa: S603 - the user's own command
+        reading, writing = os.pipe()
+        with (
+            os.fdopen(reading, "rb") as left,
+            os.fdopen(writing, "wb") as stdin,
+            subprocess.Popen(arguments, stdin=left) as command,  # noqa: S603 - the user's own command
+        ):
+
+            def write() -> None:
+                with stdin:
+                    stdin.write(content)
 
             def end(number: int, _frame: object) -> None:
                 came.append(number)
@@ -320,11 +334,16 @@ def _command(line: str) -> Iterator[Store]:
             signal.signal(signal.SIGTERM, end)
             # One may have come while the command was started.
             command.terminate() if signal.SIGTERM in came else None
-            command.communicate(content)
+            # A pipe holds so little that writing may have to wait for the command.
+            threading.Thread(target=write).start()
+            command.wait()
+            unread = left.read()
         if code := command.returncode:
             names = {number.value: number.name for number in signal.Signals}
             how = f"exited with {code}" if code > 0 else f"was ended by {names.get(-code, f'signal {-code}')}"
             raise (_InterruptedError if came else OSError)(f"{arguments[0]} {how}")
+        if unread:
+            raise OSError(f"{arguments[0]} did not read all of it")
 
     yield store
 
@@ -568,16 +587,8 @@ def rotate(
 
         try:
             created = tokens.rotate(token_id, name, permissions, store=keep_new, subproject_id=subproject)
-        except RotationError as error:
-            if not isinstance(error.__cause__, NotFoundError):
-                raise
-            raise _CommandError(
-                f"the new token {error.new_token_id} is stored and works; there is no token {token_id} in this "
-                "project: it was deleted before, or the ID is wrong and the one you meant lives on",
-                UNKNOWN,
-            ) from None
         except SignalWireError as error:
-            if not minted:
+            if not minted or isinstance(error, RotationError):
                 raise
             new = minted[0].id
             raise _CommandError(

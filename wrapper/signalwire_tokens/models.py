@@ -117,5 +117,5 @@ def _parse_permission(value: object) -> Permission | UnlistedPermission:
     said = f" {value!r}" if len(value) <= 24 else ""
     raise ValueError(
         f"unknown permission{said}: {hint}Valid are: {', '.join(Permission)}. "
-        "One that the service has and this list lacks is sent as UnlistedPermission(...)."
+        "In Python, UnlistedPermission(...) sends one that the service has and this list lacks."
     )
