@@ -355,6 +355,66 @@ def test_a_hook_that_raises_for_status_leaves_the_status(flavour, status) -> Non
         assert isinstance(caught.value.__cause__, httpx.HTTPStatusError)
 
 
+@pytest.mark.parametrize(("status", "kind"), [(422, UnprocessableEntityError), (200, InvalidResponseError)])
+def test_what_a_hook_has_read_before_it_raised_is_kept(flavour, status, kind) -> None:
+    def check(response) -> None:
+        response.read()
+        raise httpx.HTTPStatusError("no", request=response.request, response=response)
+
+    async def acheck(response) -> None:
+        await response.aread()
+        raise httpx.HTTPStatusError("no", request=response.request, response=response)
+
+    hooks = {"response": [check if flavour.name == "sync" else acheck]}
+    body = {"id": ID, "message": "too long"}
+    with flavour.answering(lambda _: httpx.Response(status, json=body), event_hooks=hooks) as tokens:
+        with pytest.raises(kind) as caught:
+            CALLS["create"](tokens)
+        assert "too long" in str(caught.value) or caught.value.token_id == ID
+
+
+@pytest.mark.parametrize("status", [404, 429])
+def test_what_another_service_answered_to_a_hook_says_nothing_of_the_call(flavour, status) -> None:
+    def audit(_response) -> None:
+        httpx.Response(status, request=httpx.Request("POST", "https://audit.example.com")).raise_for_status()
+
+    async def aaudit(response) -> None:
+        audit(response)
+
+    hooks = {"response": [audit if flavour.name == "sync" else aaudit]}
+    with flavour.answering(lambda _: httpx.Response(200, json=TOKEN), event_hooks=hooks) as tokens:
+        with pytest.raises(APIConnectionError) as caught:
+            CALLS["create"](tokens)
+        assert caught.value.may_have_applied
+
+
+def test_credentials_that_come_back_are_masked(flavour) -> None:
+    seen = []
+
+    def respond(request):
+        seen.append(request.headers["Authorization"])
+        return httpx.Response(403, json={"message": f"not understood: Authorization={seen[0]}; try again"})
+
+    with flavour.answering(respond) as tokens, pytest.raises(PermissionDeniedError) as caught:
+        CALLS["create"](tokens)
+    assert caught.value.errors[0].message == "not understood: Authorization=**********; try again"
+    assert seen[0] not in shown(caught.value)
+
+
+def test_the_credentials_of_a_proxy_are_masked(flavour) -> None:
+    class ProxyError(Exception):
+        def __repr__(self) -> str:
+            return "ProxyError({'Proxy-Authorization': 'Basic dXNlcjpodW50ZXIy'})"
+
+    def respond(_request):
+        raise httpx.ProxyError("Basic dXNlcjpodW50ZXIy was refused") from ProxyError()
+
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError) as caught:
+        CALLS["create"](tokens)
+    assert "ProxyError: ********** was refused" in str(caught.value)
+    assert "dXNlcjpodW50ZXIy" not in shown(caught.value)
+
+
 def test_a_log_handler_that_raises_does_not_cost_the_token(flavour, monkeypatch) -> None:
     class Broken(logging.Handler):
         def emit(self, record) -> None:

@@ -1,5 +1,6 @@
 """The command as a shell runs it: its own process, real pipes and a real terminal, against a served space."""
 
+import contextlib
 import json
 import os
 import re
@@ -94,6 +95,12 @@ class Terminal:
 
     def press_ctrl_c(self) -> None:
         os.write(self.master, b"\x03")
+
+    def press_ctrl_s(self) -> None:
+        os.write(self.master, b"\x13")
+
+    def press_ctrl_q(self) -> None:
+        os.write(self.master, b"\x11")
 
     def wait(self) -> tuple[int, str]:
         """Wait for the end and return the exit code and all that was shown."""
@@ -535,7 +542,7 @@ class TestInterruption:
         assert (run.returncode, output) == (3, "")
         assert "a token of the name 'ci deploy' may live" in errors.splitlines()[-1]
         assert "Traceback" not in errors
-        assert ("KeyboardInterrupt" in errors) is (number == signal.SIGINT)
+        assert f"interrupted by {number.name}" in errors
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_while_deleting_nothing_more_than_that_is_told(self, shell, space, number) -> None:
@@ -556,6 +563,36 @@ class TestInterruption:
             _, errors = run.communicate(timeout=60)
         assert (run.returncode, space.tokens) == (130, {})
         assert errors == "Error: interrupted; the new token was deleted again\n"
+
+    @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGHUP])
+    def test_a_second_interruption_waits_until_the_token_is_deleted(self, shell, space, pipe, second) -> None:
+        reader, writer = pipe
+        with shell.start(*CREATE_MUCH, stdout=writer) as run:
+            until(lambda: waiting_in(reader))
+            wait_for(run)
+            # Both are there before the command looks at the first.
+            run.send_signal(signal.SIGSTOP)
+            run.send_signal(signal.SIGTERM)
+            run.send_signal(second)
+            run.send_signal(signal.SIGCONT)
+            _, errors = run.communicate(timeout=60)
+        assert (run.returncode, space.tokens) == (130, {})
+        assert errors.endswith("Error: interrupted; the new token was deleted again\n")
+
+    def test_what_is_done_is_told(self, shell, space, pipe) -> None:
+        reader, writer = pipe
+        os.set_blocking(writer.fileno(), False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer.fileno(), b".")
+        os.set_blocking(writer.fileno(), True)
+        with shell.start(*CREATE, stderr=writer) as run:
+            until(lambda: waiting_in(run.stdout))
+            interrupt(run, signal.SIGINT)
+            writer.close()
+            told = reader.read().lstrip(".")
+        assert (run.returncode, "Error" in told) == (0, False)
+        assert f"created token {only(space).id}" in told
 
     def test_a_terminal_that_is_closed_leaves_no_token(self, shell, space, pipe) -> None:
         reader, writer = pipe
@@ -811,6 +848,38 @@ class TestRotate:
         assert (run.returncode, list(space.tokens)) == (1, [old.id])
         assert "sh was ended by signal 36;" in run.stderr
 
+    def test_an_interruption_before_the_secret_is_stored(self, shell, space, old, file) -> None:
+        # Coverage would deadlock if it is interrupted between the command's two threads.
+        shell.environment.pop("COVERAGE_PROCESS_CONFIG", None)
+        terminals = []
+
+        def stop_output() -> None:
+            until(lambda: terminals)
+            terminals[0].press_ctrl_s()
+
+        space.tokens = Minting(stop_output)
+        dict.__setitem__(space.tokens, old.id, old)
+        rotate = ("rotate", str(old.id), "ci", "-p", "fax", "--out", str(file), "--force")
+        with Terminal(shell, *rotate) as terminal:
+            terminals.append(terminal)
+            until(lambda: len(space.tokens) == 2)
+            # It has the answer, and the wheel cannot be cleared from the terminal.
+            for _ in range(40):
+                wait_for(terminal.process)
+                threading.Event().wait(0.005)
+            terminal.process.send_signal(signal.SIGTERM)
+            terminal.press_ctrl_q()
+            code, seen = terminal.wait()
+        assert (code, list(space.tokens), file.read_text()) == (130, [old.id], old.token.get_secret_value())
+        assert "interrupted; the new token was deleted again, the old one stays" in seen
+
+    def test_an_ignored_signal_is_ignored_by_the_command_too(self, shell, space, old, tmp_path) -> None:
+        script = self.script(tmp_path, "kill -HUP $$; cat > /dev/null")
+        arguments = ("rotate", str(old.id), "ci", "-p", "fax", "--exec", script)
+        ignoring = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", COMMAND, *arguments]
+        assert subprocess.run(ignoring, env=shell.environment, stderr=subprocess.DEVNULL).returncode == 0
+        assert old.id not in space.tokens
+
     def test_the_wheel_stands_still_while_the_command_has_the_terminal(self, shell, old, tmp_path) -> None:
         # Long enough for a wheel to turn.
         script = self.script(tmp_path, "echo ready; sleep 0.5; cat > /dev/null")
@@ -837,6 +906,12 @@ class TestRotate:
 
 
 class TestUpdateAndDelete:
+    def test_what_the_service_calls_a_permission_cannot_forge_a_line(self, shell, space) -> None:
+        described = {"id": UUID, "name": "x", "token": "PT0", "permissions": ["fax", "\x1b[2K\nError: forged"]}
+        space.fail_next(200, body=described)
+        run = shell("update", UUID, "--name", "x")
+        assert (run.returncode, run.stderr.count("\n"), "\x1b" in run.stderr) == (0, 1, False)
+
     def test_a_change_says_what_is_and_shows_no_secret(self, shell, space) -> None:
         shell(*CREATE)
         run = shell("update", str(only(space).id), "--name", "new", "-p", "chat")

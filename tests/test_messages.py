@@ -16,7 +16,7 @@ CREDENTIALS = (
     "the project ID or the API token is wrong, or the API token lacks the management permission; check "
     "SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN against the dashboard"
 )
-NO_SUCH = "nothing is there; check the space and the IDs"
+NO_SUCH = "no such token or subproject; check the IDs and the space"
 KEPT = "body, token_id and token of this error hold what came"
 MAY_EXIST = "a token of this name may exist: look in the dashboard before trying again"
 PERMISSIONS = ", ".join(Permission)

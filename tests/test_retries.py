@@ -1,5 +1,6 @@
 """When a call is sent again, when it is not, and how long it waits. No test sleeps: the waits are recorded."""
 
+import contextlib
 import logging
 import time
 from datetime import UTC, datetime, timedelta
@@ -137,6 +138,39 @@ def test_what_was_never_sent_is_sent_again(flavour, living, waits, operation):
     assert waits == [0.5, 1.0, 2.0]
 
 
+class TryingAgain(httpx.MockTransport):
+    """As people write them, around a transport whose answer to a create is lost."""
+
+    def handle_request(self, request):
+        for _ in range(3):
+            with contextlib.suppress(httpx.ReadError):
+                b"".join(request.stream)
+                return self.handler(request)
+        raise httpx.ReadError("gave up")
+
+    async def handle_async_request(self, request):
+        for _ in range(3):
+            with contextlib.suppress(httpx.ReadError):
+                [_ async for _ in request.stream]
+                return self.handler(request)
+        raise httpx.ReadError("gave up")
+
+
+def test_a_transport_that_tries_again_by_itself_does_not_mint_twice(flavour):
+    minted = []
+
+    def respond(request):
+        minted.append(request)
+        raise httpx.ReadError("reset")
+
+    http_client = flavour.http_class(transport=TryingAgain(respond))
+    with flavour.connect("example", "project", "t", http_client=http_client, max_retries=2) as tokens:
+        with pytest.raises(APIConnectionError) as caught:
+            tokens.create("ci", ["fax"])
+        assert caught.value.may_have_applied
+    assert len(minted) == 1
+
+
 def test_a_refused_connection_is_tried_again_and_then_told(flavour, waits, operation, free_port):
     with flavour.connect(f"http://127.0.0.1:{free_port}", "project", "t", max_retries=2) as tokens:
         with pytest.raises(APIConnectionError, match="nothing was sent") as caught:
@@ -153,6 +187,24 @@ def test_the_waits_grow_to_a_limit_and_are_drawn_anew(flavour, space, living, wa
     with flavour.on(space, max_retries=7) as tokens:
         tokens.delete(living)
     assert waits == [0.5, 0.5, 2.0, 0.0, 8.0, 8.0, 8.0]
+
+
+def test_any_number_of_retries_can_be_waited_for(flavour, waits):
+    def respond(_request):
+        raise httpx.ConnectError("refused")
+
+    class Refusing(httpx.MockTransport):
+        def handle_request(self, request):
+            return self.handler(request)
+
+        async def handle_async_request(self, request):
+            return self.handler(request)
+
+    http_client = flavour.http_class(transport=Refusing(respond))
+    client = flavour.connect("example", "project", "t", http_client=http_client, max_retries=1100)
+    with client as tokens, pytest.raises(APIConnectionError):
+        tokens.create("ci", ["fax"])
+    assert (len(waits), max(waits)) == (1100, 8.0)
 
 
 def test_the_jitter_and_the_sleep_are_real_by_default():

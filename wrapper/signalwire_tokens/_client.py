@@ -89,19 +89,20 @@ class _Attempt:
     def failed(self, failure: Exception) -> Exception:
         """Return what ended the transfer early, made harmless."""
         self._late = _transport.is_timeout(failure)
-        if isinstance(failure, httpx.HTTPStatusError):
-            # Raised by a hook of the user's own client: an answer came all the same.
+        if isinstance(failure, httpx.HTTPStatusError) and failure.request is self.request:
+            # Raised by a hook of the user's own client, which may have read the body: an answer came all the same.
             self.response = failure.response
-        return _transport.harmless(
-            failure, self.request.headers["Authorization"], self.outer, sent=self.body.handed_over
-        )
+            self.feed(getattr(failure.response, "_content", b""))
+        return _transport.harmless(failure, self.outer, sent=self.body.handed_over)
 
     def outcome(self, failure: Exception | None, *, applied: bool) -> Any:
         """Return the result of the call, or the error to raise. `applied`: an earlier attempt may have worked."""
         result: Any
         if self.response is not None:
             status, headers = self.response.status_code, self.response.headers
-            answer = _operations.Answer(status, headers, bytes(self._content), whole=failure is None)
+            # Some gateways repeat what they refuse.
+            content = self._content.replace(self.request.headers["Authorization"].encode(), b"**********")
+            answer = _operations.Answer(status, headers, bytes(content), whole=failure is None)
             result = _operations.outcome(self._call, answer, applied=applied)
         else:
             result = _operations.failed(
@@ -263,6 +264,8 @@ class _Client(Generic[HttpClient]):
             _log(logging.ERROR, "token %s lives on, delete it: %s: %s", token.id, type(failure).__name__, failure)
             # What interrupts goes on; before any other error goes that a token lives.
             if leaving is None or isinstance(leaving, Exception) or not isinstance(failure, Exception):
+                if isinstance(failure, SignalWireError):
+                    failure.may_have_applied = True
                 raise
 
     async def _rotate(self, token_id: Id, store: Store, new: _operations.Call[ApiToken]) -> ApiToken:

@@ -45,7 +45,7 @@ CREDENTIALS_ADVICE = (
 ADVICE = {
     401: CREDENTIALS_ADVICE,
     403: CREDENTIALS_ADVICE,
-    404: "nothing is there; check the space and the IDs",
+    404: "no such token or subproject; check the IDs and the space",
     429: "too many requests; call again later",
 }
 UNKNOWN_OUTCOME = {
@@ -184,7 +184,8 @@ def outcome(call: Call[T], answer: Answer, *, applied: bool) -> T | errors.Signa
 
 def _read_token(call: Call[Any], answer: Answer) -> ApiToken | errors.InvalidResponseError:
     """Read a token out of a success, or return the error that keeps all that came."""
-    fields, text = _parse(answer.body()), answer.body().decode("utf-8", "surrogateescape")
+    body = answer.body()
+    fields, text = _parse(body), body.decode("utf-8", "surrogateescape")
     try:
         response = TokenResponse.from_dict(fields)
         if response.token and isinstance(fields["permissions"], list):

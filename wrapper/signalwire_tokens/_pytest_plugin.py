@@ -43,23 +43,22 @@ def signalwire_space(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpace]:
 
 def _stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse connections beyond this machine, and names too: asking a name server is going out already."""
-    getaddrinfo, connect, connect_ex = socket.getaddrinfo, socket.socket.connect, socket.socket.connect_ex
+    getaddrinfo = socket.getaddrinfo
 
     def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         _refuse_beyond(host)
         return getaddrinfo(host, *args, **kwargs)
 
-    def guarded_connect(connecting: socket.socket, address: Any) -> None:
-        _refuse_beyond(_host(connecting, address))
-        connect(connecting, address)
+    def guarded(connect: Any) -> Any:
+        def connect_here(connecting: socket.socket, address: Any) -> Any:
+            _refuse_beyond(_host(connecting, address))
+            return connect(connecting, address)
 
-    def guarded_connect_ex(connecting: socket.socket, address: Any) -> int:
-        _refuse_beyond(_host(connecting, address))
-        return connect_ex(connecting, address)
+        return connect_here
 
     monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
-    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
-    monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
 
 
 def _host(connecting: socket.socket, address: Any) -> Any:

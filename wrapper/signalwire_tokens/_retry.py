@@ -23,4 +23,4 @@ def wait(failure: SignalWireError, attempt: int, random: float) -> float | None:
     asked = getattr(failure, "retry_after", None) or 0.0
     if not (unsent or status == 429 or repeatable) or asked > LONGEST_WAIT:
         return None
-    return max(asked, random * min(8.0, 0.5 * 2.0**attempt))
+    return max(asked, random * 0.5 * 2.0 ** min(attempt, 4))

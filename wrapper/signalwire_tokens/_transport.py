@@ -88,6 +88,9 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self.handed_over = False
 
     def __iter__(self) -> Iterator[bytes]:
+        if self.handed_over:
+            # A transport that tries again by itself would mint twice.
+            raise httpx.StreamConsumed
         self.handed_over = True
         yield self._content
 
@@ -128,16 +131,14 @@ def is_timeout(failure: BaseException) -> bool:
     return isinstance(told, (httpx.TimeoutException, TimeoutError))
 
 
-def harmless(
-    failure: Exception, credentials: str, outer: BaseException | None = None, *, sent: bool = True
-) -> Exception:
+def harmless(failure: Exception, outer: BaseException | None = None, *, sent: bool = True) -> Exception:
     """Take from a failure what must not be shown. `sent`: what came in answer may be in its text."""
     strip(failure, outer)
     # Parsers quote what they could not read, which may be a minted token; aiohttp's errors hold the request.
     quoting = re.compile(r"""(bytearray\()?\bb['"]|["{<]""")
-    if not any((sent and quoting.search(str(link))) or credentials in repr(link) for link in _chain(failure, outer)):
+    if not any((sent and quoting.search(str(link))) or "Basic " in repr(link) for link in _chain(failure, outer)):
         return failure
-    return stand_in(failure, quoting.split(str(failure))[0].replace(credentials, "**********"))
+    return stand_in(failure, re.sub(r"Basic \S+", "**********", quoting.split(str(failure))[0]))
 
 
 def stand_in(failure: Exception, text: str) -> Exception:

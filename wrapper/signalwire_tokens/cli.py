@@ -63,8 +63,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 # No argument that is repeated for orientation is longer, and every secret is.
 _SHOWN = 24
 _CLEAR_LINE = "\r\x1b[K"
-# What ends a command beside Ctrl-C. Windows has no SIGHUP.
-_ENDINGS = [number for number in signal.Signals if number.name in {"SIGTERM", "SIGHUP"}]
+# What ends a command: Ctrl-C, a job that is cancelled, a terminal that is closed. Windows has no SIGHUP.
+_ENDINGS = [number for number in signal.Signals if number.name in {"SIGINT", "SIGTERM", "SIGHUP"}]
 
 
 class _CommandError(Exception):
@@ -77,14 +77,6 @@ class _CommandError(Exception):
 
 class _InterruptedError(OSError):
     """The command that was to store the secret failed, and an interruption had come."""
-
-
-class SIGTERM(KeyboardInterrupt):
-    """A job was cancelled. What is logged of an interruption names it."""
-
-
-class SIGHUP(KeyboardInterrupt):
-    """The terminal was closed."""
 
 
 class _Id(click.types.UUIDParameterType):
@@ -193,11 +185,13 @@ def _finish_first() -> list[int]:
     def later(number: int, _frame: object) -> None:
         came.append(number)
         # Straight to the descriptor: the stream may be in use by what was interrupted.
-        with contextlib.suppress(OSError):
-            os.write(2, b"\nfinishing first, so that no token is left behind\n")
+        with contextlib.suppress(OSError, AttributeError):
+            os.write(sys.stderr.fileno(), b"\nfinishing first, so that no token is left behind\n")
 
-    for number in (signal.SIGINT, *_ENDINGS):
-        signal.signal(number, later)
+    for number in _ENDINGS:
+        # As nohup wants it, also for a command that is run.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, later)
     return came
 
 
@@ -210,6 +204,8 @@ def _client(operation: str, *, mints: str | None = None) -> Iterator[ProjectToke
     try:
         with ProjectTokens() as tokens:
             yield tokens
+            # What was done must be said.
+            _finish_first()
     except InvalidResponseError as error:
         known = f"; the ID in it was {error.token_id}" if error.token_id else ""
         raise _CommandError(f"{error}{known}", UNKNOWN) from None
@@ -384,7 +380,8 @@ def _rendered(token: ApiToken, form: str) -> bytes:
 
 
 def _described(token: ApiToken) -> str:
-    return f"token {token.id}, name {token.name!r}, permissions {', '.join(token.permissions)}"
+    permissions = ", ".join(name if name.isprintable() else repr(name) for name in token.permissions)
+    return f"token {token.id}, name {token.name!r}, permissions {permissions}"
 
 
 _permission = partial(
@@ -576,13 +573,15 @@ def rotate(
 
         def keep_new(token: ApiToken) -> None:
             minted.append(token)
-            stop()
             try:
+                stop()
                 store(_rendered(token, form))
-            except (OSError, ValueError) as failure:
+            except (OSError, ValueError, KeyboardInterrupt) as failure:
+                interrupted = isinstance(failure, (KeyboardInterrupt, _InterruptedError))
+                problem = str(failure) or "interrupted"
                 raise _CommandError(
-                    f"the secret could not be stored: {failure}; the new token was deleted again, the old one stays",
-                    INTERRUPTED if isinstance(failure, _InterruptedError) else NOT_DONE,
+                    f"the secret could not be stored: {problem}; the new token was deleted again, the old one stays",
+                    INTERRUPTED if interrupted else NOT_DONE,
                 ) from None
 
         try:
@@ -621,7 +620,10 @@ def permissions() -> None:
 
 
 def _end(number: int, _frame: object) -> None:
-    raise SIGTERM if number == signal.SIGTERM else SIGHUP
+    # Another one must not interrupt the clearing up.
+    _finish_first()
+    # What is logged of an interruption names it.
+    raise type(signal.Signals(number).name, (KeyboardInterrupt,), {})
 
 
 def main() -> None:
