@@ -642,6 +642,18 @@ def test_an_interruption_leaves_at_once_and_names_what_may_live(interruption, ca
     assert re.match(INTERRUPTED, caplog.records[-1].getMessage())
 
 
+def test_an_interruption_names_the_id_that_had_come(caplog) -> None:
+    def respond(_request):
+        return httpx.Response(200, stream=Wire(f'{{"id": "{ID}", "tok'.encode(), KeyboardInterrupt()))
+
+    http_client = httpx.Client(transport=httpx.MockTransport(respond))
+    tokens = signalwire_tokens.ProjectTokens("example", "project", "the-api-token", http_client=http_client)
+    with pytest.raises(KeyboardInterrupt):
+        tokens.create("ci", ["fax"])
+    assert re.match(INTERRUPTED, caplog.records[-1].getMessage())
+    assert caplog.records[-1].getMessage().endswith(f"; its ID is {ID})")
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("sent", [True, False])
 def test_a_cancelled_call_leaves_at_once_and_names_what_may_live(backend, sent, caplog) -> None:

@@ -173,13 +173,14 @@ def test_calls_are_logged_without_secrets(tokens, space, caplog) -> None:
         tokens.create("ci", ["fax"])
     created = tokens.create("ci", ["fax", "video"])
     tokens.update(created.id, name="new")
+    space.fail_next(204, headers={"X-Request-Id": "req-8"})
     tokens.delete(created.id)
     records = [r for r in caplog.records if r.name == "signalwire_tokens"]
     lines = [r.getMessage() for r in records]
     assert {r.levelno for r in records} == {logging.INFO}
     assert lines[0] == f"create: token {created.id}, name 'ci', permissions fax,video, request id None"
     assert lines[1] == f"update: token {created.id}, name 'new', permissions fax,video, request id None"
-    assert lines[2] == f"delete: token {created.id}, request id None"
+    assert lines[2] == f"delete: token {created.id}, request id req-8"
     for secret in (created.token, space.api_token):
         assert secret.get_secret_value() not in caplog.text
 

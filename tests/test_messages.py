@@ -205,6 +205,26 @@ def test_a_failed_call(flavour, call, answer, says) -> None:
     assert str(caught.value) == says
 
 
+@pytest.mark.parametrize(("sent", "says"), [(False, "nothing was sent"), (True, MAY_EXIST)])
+def test_no_answer(flavour, sent, says) -> None:
+    class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
+        def handle_request(self, request):
+            b"".join(request.stream if sent else ())
+            raise httpx.ConnectError("refused")
+
+        async def handle_async_request(self, request):
+            self.handle_request(request)
+
+    http_client = flavour.http_class(transport=Transport())
+    with (
+        flavour.connect("example", "project", "t", http_client=http_client) as tokens,
+        pytest.raises(SignalWireError) as caught,
+    ):
+        tokens.create("ci", ["fax"])
+    told = "create of token 'ci' failed: no answer from example.signalwire.com: ConnectError: refused"
+    assert str(caught.value) == f"{told} ({says})"
+
+
 def test_an_answer_that_broke_off(flavour) -> None:
     class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         def __iter__(self):
