@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -108,3 +109,14 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a developer's own credentials out of the tests."""
     for name in ("SIGNALWIRE_SPACE", "SIGNALWIRE_PROJECT_ID", "SIGNALWIRE_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heeded_signals() -> None:
+    """Heed the signals that tests send, in this process and its children: in the background, shells ignore them."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (getattr(signal, "SIGHUP", None), signal.SIG_DFL),
+    ):
+        if number and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
