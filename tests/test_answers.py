@@ -210,6 +210,20 @@ def test_an_answer_that_a_hook_has_read_still_arrives(flavour) -> None:
         assert CALLS["create"](tokens).token == SecretStr(SECRET)
 
 
+def test_a_hook_may_take_the_credentials_away(flavour) -> None:
+    def strip(request) -> None:
+        del request.headers["Authorization"]
+
+    async def astrip(request) -> None:
+        strip(request)
+
+    hooks = {"request": [strip if flavour.name == "sync" else astrip]}
+    with flavour.answering(lambda _: httpx.Response(200, json=TOKEN), event_hooks=hooks) as tokens:
+        assert CALLS["create"](tokens).token == SecretStr(SECRET)
+    with flavour.answering(lambda _: 1 / 0, event_hooks=hooks) as tokens, pytest.raises(APIConnectionError):
+        CALLS["create"](tokens)
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

@@ -149,6 +149,11 @@ def test_an_empty_variable(monkeypatch) -> None:
         ),
         (
             lambda t: t.create("ci", ["fax"]),
+            {"status_code": 401, "headers": {"Retry-After": "9"}},
+            f"create of token 'ci' failed: HTTP 401 ({CREDENTIALS})",
+        ),
+        (
+            lambda t: t.create("ci", ["fax"]),
             {"status_code": 403},
             f"create of token 'ci' failed: HTTP 403 ({CREDENTIALS})",
         ),
@@ -166,6 +171,11 @@ def test_an_empty_variable(monkeypatch) -> None:
             lambda t: t.create("ci", ["fax"]),
             {"status_code": 429, "headers": {"Retry-After": "3600"}},
             "create of token 'ci' failed: HTTP 429 (the service asks to wait 3600 s)",
+        ),
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 503, "headers": {"Retry-After": "9"}},
+            f"create of token 'ci' failed: HTTP 503 ({MAY_EXIST}; the service asks to wait 9 s)",
         ),
         (
             lambda t: t.create("ci", ["fax"]),

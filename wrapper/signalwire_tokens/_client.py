@@ -62,6 +62,7 @@ class _Attempt:
 
     def __init__(self, call: _operations.Call[Any], origin: str, headers: httpx.Headers, timeout: float) -> None:
         self._call = call
+        self._headers = headers
         self._content = bytearray()
         self._late = False
         # What the caller is handling is his own; his exception ends up in the chain of ours.
@@ -101,7 +102,7 @@ class _Attempt:
         if self.response is not None:
             status, headers = self.response.status_code, self.response.headers
             # Some gateways repeat what they refuse.
-            content = self._content.replace(self.request.headers["Authorization"].encode(), b"**********")
+            content = self._content.replace(self._headers["Authorization"].encode(), b"**********")
             answer = _operations.Answer(status, headers, bytes(content), whole=failure is None)
             result = _operations.outcome(self._call, answer, applied=applied)
         else:

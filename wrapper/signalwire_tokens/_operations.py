@@ -172,7 +172,7 @@ def outcome(call: Call[T], answer: Answer, *, applied: bool) -> T | errors.Signa
         call,
         errors.InternalServerError if status >= 500 else STATUS_ERRORS.get(status, errors.APIStatusError),
         text,
-        f"the service asks to wait {retry_after:.0f} s" if retry_after else ADVICE.get(status, ""),
+        f"the service asks to wait {retry_after:.0f} s" if retry_after and status >= 429 else ADVICE.get(status, ""),
         # A client error was refused. A redirect says nothing about the effect, nor does a 408 that a gateway gives.
         applied=applied or not 400 <= status < 500 or status == 408,
         status_code=status,
