@@ -26,6 +26,11 @@ async def mint(waiting: list[str], file: TextIO) -> dict[str, SignalWireError]:
     minted = 0
     failed: dict[str, SignalWireError] = {}
 
+    def write(**line: str) -> None:
+        # Each as it comes, so that an end halfway loses none of those before.
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+
     async def work(tokens: AsyncProjectTokens) -> None:
         nonlocal minted
         # The workers share the list; each takes the next until none is left.
@@ -40,14 +45,14 @@ async def mint(waiting: list[str], file: TextIO) -> dict[str, SignalWireError]:
                 failed[subproject] = error
                 if error.may_have_applied:
                     # Minting again, in a later run, could make a second one.
-                    file.write(json.dumps({"subproject": subproject, "unknown": name}) + "\n")
-                    file.flush()
+                    write(subproject=subproject, unknown=name)
+            except anyio.get_cancelled_exc_class():
+                # Ctrl-C, or an end of another worker: this one may have been minted.
+                write(subproject=subproject, unknown=name)
+                raise
             else:
-                line = {"subproject": subproject, "id": str(token.id), "token": token.token.get_secret_value()}
                 try:
-                    # Each as it comes, so that an end halfway loses none of those before.
-                    file.write(json.dumps(line) + "\n")
-                    file.flush()
+                    write(subproject=subproject, id=str(token.id), token=token.token.get_secret_value())
                 except OSError:
                     await tokens.delete(token.id)
                     raise

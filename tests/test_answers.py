@@ -387,6 +387,30 @@ def test_what_a_hook_has_read_before_it_raised_is_kept(flavour, status, kind) ->
         assert "too long" in str(caught.value) or caught.value.token_id == ID
 
 
+def test_what_certificates_lack_is_not_taken_for_credentials(flavour) -> None:
+    told = "certificate verify failed: Basic Constraints of CA cert not marked critical"
+
+    def respond(_request):
+        raise httpx.ConnectError(told)
+
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError, match=told):
+        CALLS["create"](tokens)
+
+
+def test_a_status_error_without_a_request_is_a_failure(flavour) -> None:
+    def check(response) -> None:
+        raise httpx.HTTPStatusError("no", request=None, response=response)
+
+    async def acheck(response) -> None:
+        check(response)
+
+    hooks = {"response": [check if flavour.name == "sync" else acheck]}
+    with flavour.answering(lambda _: httpx.Response(200, json=TOKEN), event_hooks=hooks) as tokens:
+        with pytest.raises(APIConnectionError) as caught:
+            CALLS["create"](tokens)
+        assert caught.value.may_have_applied
+
+
 @pytest.mark.parametrize("status", [404, 429])
 def test_what_another_service_answered_to_a_hook_says_nothing_of_the_call(flavour, status) -> None:
     def audit(_response) -> None:
@@ -402,12 +426,14 @@ def test_what_another_service_answered_to_a_hook_says_nothing_of_the_call(flavou
         assert caught.value.may_have_applied
 
 
-def test_credentials_that_come_back_are_masked(flavour) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
+def test_credentials_that_come_back_are_masked(flavour, headers) -> None:
     seen = []
 
     def respond(request):
         seen.append(request.headers["Authorization"])
-        return httpx.Response(403, json={"message": f"not understood: Authorization={seen[0]}; try again"})
+        body = json.dumps({"message": f"not understood: Authorization={seen[0]}; try again"}).encode()
+        return httpx.Response(403, headers=headers, stream=Wire(gzip.compress(body) if headers else body))
 
     with flavour.answering(respond) as tokens, pytest.raises(PermissionDeniedError) as caught:
         CALLS["create"](tokens)

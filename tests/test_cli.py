@@ -749,6 +749,11 @@ class TestRotate:
         assert (run.returncode, list(space.tokens)) == (1, [old.id])
         assert run.stderr.endswith("did not read all of it; the new token was deleted again, the old one stays\n")
 
+    def test_what_was_quoted_for_a_shell_is_left_to_it(self, shell, space, old, tmp_path) -> None:
+        command = f"sh -c '</dev/stdin cat >{tmp_path}/in'"
+        assert shell("rotate", str(old.id), "ci", "-p", "fax", "--exec", command).returncode == 0
+        assert (tmp_path / "in").read_text() == secret_of(space)
+
     def test_a_command_gets_more_than_a_pipe_holds(self, shell, space, old, tmp_path) -> None:
         script = self.script(tmp_path, f'cat > "{tmp_path}/in"')
         name = "x" * 100_000
@@ -864,7 +869,7 @@ class TestRotate:
             terminals.append(terminal)
             until(lambda: len(space.tokens) == 2)
             # It has the answer, and the wheel cannot be cleared from the terminal.
-            for _ in range(40):
+            for _ in range(100):
                 wait_for(terminal.process)
                 threading.Event().wait(0.005)
             terminal.process.send_signal(signal.SIGTERM)
@@ -877,7 +882,7 @@ class TestRotate:
         script = self.script(tmp_path, "kill -HUP $$; cat > /dev/null")
         arguments = ("rotate", str(old.id), "ci", "-p", "fax", "--exec", script)
         ignoring = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", COMMAND, *arguments]
-        assert subprocess.run(ignoring, env=shell.environment, stderr=subprocess.DEVNULL).returncode == 0
+        assert subprocess.run(ignoring, env=shell.environment, stderr=subprocess.DEVNULL, timeout=60).returncode == 0
         assert old.id not in space.tokens
 
     def test_the_wheel_stands_still_while_the_command_has_the_terminal(self, shell, old, tmp_path) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -212,6 +214,24 @@ class TestTenantTokens:
         assert run.stderr.count("look in the dashboard first") == 2
         assert run.stderr.count("run again: ") == 1
         assert len(space.tokens) == 18
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
+    def test_where_an_interruption_left_it_open_neither(self, space, environment, tmp_path) -> None:
+        # Coverage would deadlock if its bookkeeping is interrupted.
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)
+        tenant = str(space.add_subproject("tenant"))
+        file = tmp_path / "tokens.jsonl"
+        space.fail_next(timeout=True, applied=True)
+        command = [sys.executable, EXAMPLES / "tenant_tokens.py", file]
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+            run.stdin.write(tenant.encode())
+            run.stdin.close()
+            while not space.requests:
+                assert run.poll() is None
+                time.sleep(0.005)
+            run.send_signal(signal.SIGINT)
+            assert run.wait(60) != 0
+        assert json.loads(file.read_text()) == {"subproject": tenant, "unknown": only(space).name}
 
     def test_where_a_token_may_live_no_second_one_is_minted(self, example, space, tmp_path) -> None:
         tenant = str(space.add_subproject("tenant"))

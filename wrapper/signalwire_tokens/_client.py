@@ -20,6 +20,7 @@ from uuid import UUID
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import httpx
 
 from . import _credentials, _operations, _retry, _transport
@@ -90,7 +91,7 @@ class _Attempt:
     def failed(self, failure: Exception) -> Exception:
         """Return what ended the transfer early, made harmless."""
         self._late = _transport.is_timeout(failure)
-        if isinstance(failure, httpx.HTTPStatusError) and failure.request is self.request:
+        if isinstance(failure, httpx.HTTPStatusError) and getattr(failure, "_request", None) is self.request:
             # Raised by a hook of the user's own client, which may have read the body: an answer came all the same.
             self.response = failure.response
             self.feed(getattr(failure.response, "_content", b""))
@@ -101,9 +102,8 @@ class _Attempt:
         result: Any
         if self.response is not None:
             status, headers = self.response.status_code, self.response.headers
-            # Some gateways repeat what they refuse.
-            content = self._content.replace(self._headers["Authorization"].encode(), b"**********")
-            answer = _operations.Answer(status, headers, bytes(content), whole=failure is None)
+            secret = SecretStr(self._headers["Authorization"])
+            answer = _operations.Answer(status, headers, bytes(self._content), secret, whole=failure is None)
             result = _operations.outcome(self._call, answer, applied=applied)
         else:
             result = _operations.failed(
@@ -138,14 +138,10 @@ class _Attempt:
 
 
 async def _settled(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
-
-
-def _check_done(kept: object) -> None:
-    # A `store` that returns one of these has yet to do its work.
-    checks = inspect.isawaitable, inspect.isgenerator, inspect.isasyncgen
-    if isinstance(kept, Future) or any(check(kept) for check in checks):
-        raise TypeError(f"store must have persisted the token when it returns, not return a {type(kept).__name__}")
+    # Twice, as a coroutine function may forget to await another one; no more, as some awaitables return themselves.
+    for _ in range(2):
+        value = await value if inspect.isawaitable(value) else value
+    return value
 
 
 class _Client(Generic[HttpClient]):
@@ -155,6 +151,7 @@ class _Client(Generic[HttpClient]):
     _origin = _project_id = "?"
     _random = staticmethod(random.random)
     _sleep: Callable[[float], Any]
+    _result: Callable[[Future[Any]], Any]
     _shield: Callable[[], AbstractContextManager[Any]]
     _http_class: type[Any]
     _new_http: Callable[..., HttpClient]
@@ -267,7 +264,16 @@ class _Client(Generic[HttpClient]):
             if leaving is None or isinstance(leaving, Exception) or not isinstance(failure, Exception):
                 if isinstance(failure, SignalWireError):
                     failure.may_have_applied = True
+                    failure.add_note(f"token {token.id} lives on, delete it")
                 raise
+
+    async def _keep(self, store: Store, token: ApiToken) -> None:
+        """Let `store` persist a token, and wait for what it has begun."""
+        kept = await _settled(store(token))
+        if isinstance(kept, Future):
+            kept = await _settled(self._result(kept))
+        if inspect.isgenerator(kept) or inspect.isasyncgen(kept):
+            raise TypeError(f"store must have persisted the token when it returns, not return a {type(kept).__name__}")
 
     async def _rotate(self, token_id: Id, store: Store, new: _operations.Call[ApiToken]) -> ApiToken:
         old = _operations.delete(token_id)
@@ -275,7 +281,7 @@ class _Client(Generic[HttpClient]):
             raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
         created = await self._call(new)
         try:
-            _check_done(await _settled(store(created)))
+            await self._keep(store, created)
         except Exception as failure:
             await self._discard(created, failure)
             failure.add_note(f"the new token {created.id} was deleted again, the old {old.subject} stays")
@@ -347,6 +353,7 @@ class ProjectTokens(_Client[httpx.Client]):
     """
 
     _sleep = staticmethod(time.sleep)
+    _result = staticmethod(Future.result)
     _shield = staticmethod(contextlib.nullcontext)
     _http_class = httpx.Client
     _new_http = staticmethod(_transport.bounded_client)
@@ -488,6 +495,7 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
     """
 
     _sleep = staticmethod(anyio.sleep)
+    _result = staticmethod(lambda future: anyio.to_thread.run_sync(future.result))
     _shield = staticmethod(functools.partial(anyio.CancelScope, shield=True))
     _http_class = _new_http = httpx.AsyncClient
 

@@ -5,6 +5,7 @@ Nothing else calls `signalwire_rest`, so a rename upstream ends here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import zlib
@@ -57,22 +58,23 @@ UNKNOWN_OUTCOME = {
 
 @attrs.frozen
 class Answer:
-    """What came back: `content` as it was on the wire, and `whole` unless the body broke off."""
+    """What came back: `content` as it was on the wire, `whole` unless it broke off, and what it must not repeat."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes = attrs.field(repr=False)
+    authorization: SecretStr
     whole: bool
 
     def body(self) -> bytes:
         """Return the content, decompressed as far as it goes and as a token could need."""
+        content = self.content
         if self.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}:
-            try:
+            with contextlib.suppress(zlib.error):
                 # 32 lets zlib tell gzip from deflate; the cap disarms a bomb.
-                return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(self.content, MAX_BODY)
-            except zlib.error:
-                pass
-        return self.content
+                content = zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(content, MAX_BODY)
+        # Some gateways repeat what they refuse.
+        return content.replace(self.authorization.get_secret_value().encode(), b"**********")
 
 
 @attrs.frozen

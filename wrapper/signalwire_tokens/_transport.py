@@ -136,9 +136,12 @@ def harmless(failure: Exception, outer: BaseException | None = None, *, sent: bo
     strip(failure, outer)
     # Parsers quote what they could not read, which may be a minted token; aiohttp's errors hold the request.
     quoting = re.compile(r"""(bytearray\()?\bb['"]|["{<]""")
-    if not any((sent and quoting.search(str(link))) or "Basic " in repr(link) for link in _chain(failure, outer)):
+    # Those of the space or of a proxy; OpenSSL names an extension of certificates alike.
+    credentials = re.compile(r"Basic (?!Constraints)\S+")
+    links = _chain(failure, outer)
+    if not any((sent and quoting.search(str(link))) or credentials.search(repr(link)) for link in links):
         return failure
-    return stand_in(failure, re.sub(r"Basic \S+", "**********", quoting.split(str(failure))[0]))
+    return stand_in(failure, credentials.sub("**********", quoting.split(str(failure))[0]))
 
 
 def stand_in(failure: Exception, text: str) -> Exception:

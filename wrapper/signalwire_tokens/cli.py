@@ -303,7 +303,8 @@ def _command(line: str) -> Iterator[Store]:
             f"--exec names no command that is there: {_masked(repr(line))}; nothing was sent", WRONG_USAGE
         )
 
-    if any(re.match(r"\d*[<>|&;]", argument) for argument in arguments):
+    # One with white space in it was quoted.
+    if any(re.fullmatch(r"\d*[<>|&;]\S*", argument) for argument in arguments):
         raise _CommandError(
             "--exec is run without a shell, and redirects and pipes are for one: write sh -c '...'; nothing was sent",
             WRONG_USAGE,
@@ -315,8 +316,9 @@ def _command(line: str) -> Iterator[Store]:
         reading, writing = os.pipe()
         with (
             os.fdopen(reading, "rb") as left,
-            os.fdopen(writing, "wb") as stdin,
             subprocess.Popen(arguments, stdin=left) as command,  # noqa: S603 - the user's own command
+            # Closed before the command is waited for, which may read to the end.
+            os.fdopen(writing, "wb") as stdin,
         ):
 
             def write() -> None:
@@ -325,11 +327,13 @@ def _command(line: str) -> Iterator[Store]:
 
             def end(number: int, _frame: object) -> None:
                 came.append(number)
-                command.terminate()
+                # One that runs as another user finishes by itself.
+                with contextlib.suppress(OSError):
+                    command.terminate()
 
             signal.signal(signal.SIGTERM, end)
             # One may have come while the command was started.
-            command.terminate() if signal.SIGTERM in came else None
+            end(signal.SIGTERM, None) if signal.SIGTERM in came else None
             # A pipe holds so little that writing may have to wait for the command.
             threading.Thread(target=write).start()
             command.wait()

@@ -27,6 +27,7 @@ class SignalWireError(Exception):
 
     `operation` is the call that failed, None outside a call. `may_have_applied` is true if the service may have carried
     it out all the same; after a `create`, look in the dashboard for a token of that name, since no call lists tokens.
+    It is also true if the token of a `temporary`, or one that `rotate` could not store, lives as it was not deleted.
     """
 
     operation: str | None = None
@@ -113,7 +114,7 @@ class InvalidResponseError(SignalWireError):
 
 
 class RotationError(SignalWireError):
-    """The new token is stored, but the old one could not be deleted: both live. Delete the old one."""
+    """The new token is stored, but the old one could not be deleted: both may live. The message says what to do."""
 
     may_have_applied: bool = True
     new_token_id: UUID | None = None
