@@ -69,6 +69,7 @@ class Terminal:
         import pty
 
         self.master, slave = pty.openpty()
+        self.name = os.ttyname(slave)
         self.seen = ""
         self.process = subprocess.Popen(
             [sys.executable, "-c", IN_SESSION, COMMAND, *arguments],
@@ -96,11 +97,13 @@ class Terminal:
     def press_ctrl_c(self) -> None:
         os.write(self.master, b"\x03")
 
-    def press_ctrl_s(self) -> None:
-        os.write(self.master, b"\x13")
+    def let_flow(self, *, flows: bool) -> None:
+        """Stop the output, as Ctrl-S does, or let it go on. Unlike a key that is pressed, it takes effect at once."""
+        import termios
 
-    def press_ctrl_q(self) -> None:
-        os.write(self.master, b"\x11")
+        slave = os.open(self.name, os.O_RDWR | os.O_NOCTTY)
+        termios.tcflow(slave, termios.TCOON if flows else termios.TCOOFF)
+        os.close(slave)
 
     def wait(self) -> tuple[int, str]:
         """Wait for the end and return the exit code and all that was shown."""
@@ -860,7 +863,7 @@ class TestRotate:
 
         def stop_output() -> None:
             until(lambda: terminals)
-            terminals[0].press_ctrl_s()
+            terminals[0].let_flow(flows=False)
 
         space.tokens = Minting(stop_output)
         dict.__setitem__(space.tokens, old.id, old)
@@ -873,7 +876,7 @@ class TestRotate:
                 wait_for(terminal.process)
                 threading.Event().wait(0.005)
             terminal.process.send_signal(signal.SIGTERM)
-            terminal.press_ctrl_q()
+            terminal.let_flow(flows=True)
             code, seen = terminal.wait()
         assert (code, list(space.tokens), file.read_text()) == (130, [old.id], old.token.get_secret_value())
         assert "interrupted; the new token was deleted again, the old one stays" in seen
