@@ -275,6 +275,28 @@ class _Client(Generic[HttpClient]):
         if inspect.isgenerator(kept) or inspect.isasyncgen(kept):
             raise TypeError(f"store must have persisted the token when it returns, not return a {type(kept).__name__}")
 
+    async def _create(self, store: Store | None, new: _operations.Call[ApiToken]) -> ApiToken:
+        if store is not None and not callable(store):
+            raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
+        created = await self._call(new)
+        if store is None:
+            return created
+        try:
+            await self._keep(store, created)
+        except Exception as failure:
+            await self._discard(created, failure)
+            failure.add_note(f"the new token {created.id} was deleted again")
+            raise
+        except BaseException as interruption:
+            _log(
+                logging.ERROR,
+                "create interrupted by %s: token %s exists and may be stored",
+                type(interruption).__name__,
+                created.id,
+            )
+            raise
+        return created
+
     async def _rotate(self, token_id: Id, store: Store, new: _operations.Call[ApiToken]) -> ApiToken:
         old = _operations.delete(token_id)
         if not callable(store):
@@ -358,13 +380,17 @@ class ProjectTokens(_Client[httpx.Client]):
     _http_class = httpx.Client
     _new_http = staticmethod(_transport.bounded_client)
 
-    def create(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> ApiToken:
+    def create(
+        self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None
+    ) -> ApiToken:
         """Mint a token. Its secret is in the result and can never be asked for again: store it at once.
 
         Args:
             name: What the token is called; not blank.
             permissions: One or more of `Permission`, as members or strings.
             subproject_id: A subproject of this project to mint for. Default: this project itself.
+            store: Called with the new token; must have persisted it when it returns. If it raises, the new token is
+                deleted and the error goes on. Default: the caller stores the token.
 
         Raises:
             TypeError, ValueError: An argument cannot be right; nothing was sent.
@@ -374,7 +400,7 @@ class ProjectTokens(_Client[httpx.Client]):
             >>> tokens.create("ci-deploy", [Permission.CALLING, "messaging"]).token
             SecretStr('**********')
         """
-        return _run(self._call(_operations.create(name, permissions, subproject_id)))
+        return _run(self._create(store, _operations.create(name, permissions, subproject_id)))
 
     def update(self, token_id: Id, *, name: str | None = None, permissions: Permissions | None = None) -> ApiToken:
         """Change a token's name, its permissions, or both. Its secret stays.
@@ -517,9 +543,11 @@ class AsyncProjectTokens(_Client[httpx.AsyncClient]):
             raise _operations.failed(call, ConfigurationError, problem, "", applied=applied)
         return attempt
 
-    async def create(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> ApiToken:
+    async def create(
+        self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None
+    ) -> ApiToken:
         """Mint a token. As `ProjectTokens.create`, awaited."""
-        return await self._call(_operations.create(name, permissions, subproject_id))
+        return await self._create(store, _operations.create(name, permissions, subproject_id))
 
     async def update(
         self, token_id: Id, *, name: str | None = None, permissions: Permissions | None = None
