@@ -72,7 +72,8 @@ generate: $(READY) ## Regenerate generated/ from openapi.yaml, the overlay and t
 	$(BIN)/python scripts/apply_overlay.py openapi.yaml openapi-overlay.yaml generated/openapi.yaml
 	@for path in generated/* generated/.[!.]*; do [ "$$path" = generated/openapi.yaml ] || rm -rf "$$path"; done
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/openapi-python-client generate --path generated/openapi.yaml \
-		--config generator-config.yaml --meta none --output-path generated/signalwire_rest --overwrite --fail-on-warning
+		--config generator-config.yaml --custom-template-path scripts/templates --meta none \
+		--output-path generated/signalwire_rest --overwrite --fail-on-warning
 	touch generated/signalwire_rest/py.typed
 
 check-generated: generate ## Fail, with the diff, if regenerating changes anything that is committed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._client import AsyncProjectTokens, ProjectTokens, __version__
     from .errors import *
-    from .models import ApiToken, Permission, SecretStr, UnlistedPermission
+    from .models import ApiToken, Permission, PermissionName, SecretStr, UnlistedPermission
 
 __all__ = [
     "APIConnectionError",
@@ -23,6 +23,7 @@ __all__ = [
     "NotFoundError",
     "Permission",
     "PermissionDeniedError",
+    "PermissionName",
     "ProjectTokens",
     "RateLimitError",
     "RotationError",

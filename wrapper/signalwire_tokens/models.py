@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import hmac
 from collections.abc import Iterable
-from typing import NoReturn, Self
+from typing import NoReturn, Self, TypeAlias
 from uuid import UUID
 
 import attrs
 from attrs.validators import deep_iterable, instance_of
 
 from signalwire_rest.models.permission import Permission as Permission  # noqa: PLC0414 - this module's, too
+from signalwire_rest.models.permission import PermissionName as PermissionName  # noqa: PLC0414
 
 # The dashboard's names for permissions that the API calls otherwise.
 DASHBOARD_NAMES = {"voice": "calling", "tasks": "tasking"}
@@ -78,20 +79,31 @@ class UnlistedPermission(str):
         return str(self)
 
 
+Permissions: TypeAlias = Iterable[Permission | PermissionName | UnlistedPermission]
+
+
+def _sendable(values: Iterable[str]) -> tuple[Permission | UnlistedPermission, ...]:
+    # What is no string at all is left to the validator.
+    return tuple(UnlistedPermission(value) if type(value) is str else value for value in values)  # type: ignore[misc]
+
+
 @attrs.frozen
 class ApiToken:
-    """An API token as the service described it. Of `permissions`, values that `Permission` lacks stay plain strings.
+    """An API token as the service described it. Of `permissions`, values that `Permission` lacks are
+    `UnlistedPermission`s, so that what one call returned can be sent with another.
 
     `token` is the secret, the password of HTTP Basic authentication, which the service shows to nobody else.
     """
 
     id: UUID
     name: str = attrs.field(validator=instance_of(str))
-    permissions: tuple[Permission | str, ...] = attrs.field(validator=deep_iterable(instance_of(str)))
+    permissions: tuple[Permission | UnlistedPermission, ...] = attrs.field(
+        converter=_sendable, validator=deep_iterable(instance_of(str))
+    )
     token: SecretStr
 
 
-def parse_permissions(values: Iterable[Permission | str]) -> list[Permission | UnlistedPermission]:
+def parse_permissions(values: Iterable[str]) -> list[Permission | UnlistedPermission]:
     """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
     if isinstance(values, str):
         raise ValueError(f"permissions must be a list, such as [{str(values)!r}], not a bare string")  # noqa: TRY004
