@@ -89,10 +89,10 @@ def _sendable(values: Iterable[str]) -> tuple[Permission | UnlistedPermission, .
 
 @attrs.frozen
 class ApiToken:
-    """An API token as the service described it. Of `permissions`, values that `Permission` lacks are
-    `UnlistedPermission`s, so that what one call returned can be sent with another.
+    """An API token as the service described it.
 
-    `token` is the secret, the password of HTTP Basic authentication, which the service shows to nobody else.
+    `token` is the secret, the password of HTTP Basic authentication, which the service shows to nobody else. In
+    `permissions`, a value that `Permission` lacks is an `UnlistedPermission`, and can be sent as it is.
     """
 
     id: UUID
