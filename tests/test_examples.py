@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import io
 import json
 import logging
 import os
@@ -32,28 +31,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.fixture
-def example(environment, monkeypatch, capfd):
-    """Run an example in this process, with the arguments, the environment and the output of one of its own."""
-
-    def example(name, *arguments, input="") -> subprocess.CompletedProcess:  # noqa: A002
-        with monkeypatch.context() as patched:
-            for variable, value in environment.items():
-                patched.setenv(variable, value)
-            patched.setattr(sys, "argv", [name, *arguments])
-            patched.setattr(sys, "stdin", io.StringIO(input))
-            patched.syspath_prepend(EXAMPLES)
-            capfd.readouterr()
-            code = 0
-            try:
-                runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-            except SystemExit as leaving:
-                code = leaving.code or 0
-            output, errors = capfd.readouterr()
-            if isinstance(code, str):
-                code, errors = 1, f"{errors}{code}\n"
-        return subprocess.CompletedProcess([name, *arguments], code, output, errors)
-
-    return example
+def example(program, environment):
+    return lambda name, *arguments, **options: program(EXAMPLES / name, *arguments, env=environment, **options)
 
 
 @pytest.fixture
