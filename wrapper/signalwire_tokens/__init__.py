@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._client import AsyncProjectTokens, ProjectTokens
     from .errors import *
-    from .models import ApiToken, Permission, SecretStr, UnlistedPermission
+    from .models import ApiToken, Permission, PermissionName, SecretStr, UnlistedPermission
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ __all__ = [
     "NotFoundError",
     "Permission",
     "PermissionDeniedError",
+    "PermissionName",
     "ProjectTokens",
     "RateLimitError",
     "RotationError",

@@ -12,6 +12,7 @@ import attrs
 from attrs.validators import deep_iterable, instance_of
 
 from signalwire_rest.models.permission import Permission as Permission  # noqa: PLC0414 - this module's, too
+from signalwire_rest.models.permission import PermissionName as PermissionName  # noqa: PLC0414
 
 # The dashboard's names for permissions that the API calls otherwise.
 LONGEST_SHOWN = 24
@@ -82,20 +83,21 @@ class UnlistedPermission(str):
         return str(self)
 
 
+Permissions: TypeAlias = Iterable[Permission | PermissionName | UnlistedPermission]
+
+
 @attrs.frozen
 class ApiToken:
-    """An API token as the service described it. Of `permissions`, values that `Permission` lacks stay plain strings.
+    """An API token as the service described it.
 
-    `token` is the secret, the password of HTTP Basic authentication, which the service shows to nobody else.
+    `token` is the secret, the password of HTTP Basic authentication, which the service shows to nobody else. In
+    `permissions`, a value that `Permission` lacks is an `UnlistedPermission`, and can be sent as it is.
     """
 
     id: UUID
     name: str = attrs.field(validator=instance_of(str))
-    permissions: tuple[Permission | str, ...] = attrs.field(validator=deep_iterable(instance_of(str)))
+    permissions: tuple[Permission | UnlistedPermission, ...] = attrs.field(validator=deep_iterable(instance_of(str)))
     token: SecretStr
-
-
-Permissions: TypeAlias = Iterable[Permission | str]
 
 
 class _HasSecret(Protocol):
@@ -108,7 +110,7 @@ Secret: TypeAlias = str | _HasSecret
 _BY_VALUE = {permission.value: permission for permission in Permission}
 
 
-def parse_permissions(values: Permissions) -> list[Permission | UnlistedPermission]:
+def parse_permissions(values: Iterable[str]) -> list[Permission | UnlistedPermission]:
     """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
     if isinstance(values, str):
         # A long one is not repeated, here and below: it may be a secret.
