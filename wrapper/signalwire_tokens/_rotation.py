@@ -12,12 +12,17 @@ from typing import Any, TypeAlias, cast
 
 from . import _operations
 from ._operations import Call
-from ._sending import Sender, run, tell
-from ._transport import Transport
+from ._sending import Sender, Transport, run, tell
 from .errors import NotFoundError, RotationError, SignalWireError
 from .models import ApiToken
 
 Store: TypeAlias = Callable[[ApiToken], object]
+
+
+async def _refused(stored: object) -> None:
+    # Or Python warns that it was never awaited.
+    getattr(stored, "close", bool)()
+    raise TypeError("store returned an awaitable, so nothing is stored; AsyncProjectTokens awaits it")
 
 
 class Rotating(Sender[Transport]):
@@ -38,10 +43,7 @@ class Rotating(Sender[Transport]):
             created = await self._call(new)
             stored = store(created) if store else None
             if inspect.isawaitable(stored):
-                if not self._awaits:
-                    _ = stored.close() if inspect.iscoroutine(stored) else None
-                    raise TypeError("store returned an awaitable, so nothing is stored; AsyncProjectTokens awaits it")
-                await stored
+                await (stored if self._awaits else _refused(stored))
         except BaseException as failure:
             if created is None:
                 raise
