@@ -127,8 +127,8 @@ class Temporary:
     def __enter__(self) -> ApiToken:
         return run(self.__aenter__())
 
-    def __exit__(self, *leaving: object) -> None:
-        run(self.__aexit__(*leaving))
+    def __exit__(self, kind: object, leaving: BaseException | None, frames: object) -> None:
+        run(self.__aexit__(kind, leaving, frames))
 
 
 def _warn(new: Call[ApiToken], token: ApiToken, process: int) -> None:
