@@ -93,7 +93,7 @@ generate: $(READY) ## Regenerate generated/ from openapi.yaml, the overlay and t
 	$(BIN)/python scripts/apply_overlay.py openapi.yaml openapi-overlay.yaml generated/openapi.yaml
 	@for path in generated/* generated/.[!.]*; do [ "$$path" = generated/openapi.yaml ] || rm -rf "$$path"; done
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/openapi-python-client generate --path generated/openapi.yaml \
-		--config generator-config.yaml --custom-template-path generator-templates --meta none \
+		--config generator-config.yaml --custom-template-path scripts/templates --meta none \
 		--output-path generated/signalwire_rest --overwrite --fail-on-warning
 	touch generated/signalwire_rest/py.typed
 
