@@ -41,7 +41,6 @@ class Flavour:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.http_class: type[httpx.Client | httpx.AsyncClient] = httpx.Client if name == "sync" else httpx.AsyncClient
 
     @contextlib.contextmanager
     def connect(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
@@ -62,7 +61,7 @@ class Flavour:
             "example",
             space.project_id,
             space.api_token,
-            http_client=self.http_class(transport=space.transport),
+            transport=space.transport,
             **kwargs,
         )
 
@@ -70,8 +69,7 @@ class Flavour:
         self, respond: Callable[[httpx.Request], httpx.Response], **kwargs: Any
     ) -> AbstractContextManager[Any]:
         """Open a client that `respond` answers."""
-        http_client = self.http_class(transport=httpx.MockTransport(respond), **kwargs)
-        return self.connect("example", "project", "the-api-token", http_client=http_client)
+        return self.connect("example", "project", "the-api-token", transport=httpx.MockTransport(respond), **kwargs)
 
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])

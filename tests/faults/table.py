@@ -43,6 +43,7 @@ class Fault:
         secret_sent: A success came with the secret in plain text: the error must hold it.
         misplaced: The secret stands where HTTP has headers or chunk sizes; httpcore logs these at DEBUG.
         warm: The connection has served a request before.
+        says: Its success has a body, which says nothing of a deletion.
         retry_after: The seconds that the answer asks to wait, at least and at most.
         options: Settings of the server.
     """
@@ -54,6 +55,7 @@ class Fault:
     secret_sent: bool = False
     misplaced: bool = False
     warm: bool = False
+    says: bool = False
     retry_after: tuple[float, float] = (0, 0)
     options: dict[str, Any] = attrs.field(factory=dict)
 
@@ -439,9 +441,10 @@ def statuses() -> Iterator[Fault]:  # noqa: C901 - a list
         ("60", 60, 60),
         ("61", 61, 61),
         ("3600", 3600, 3600),
+        ("1.5", 1.5, 1.5),
         (format_datetime(now + timedelta(hours=1), usegmt=True), 600, 3601),
         (format_datetime(now - timedelta(hours=1), usegmt=True), 0, 0),
-        *((nonsense, 0, 0) for nonsense in ("soon", "-1", "1e9", "1.5", "", "inf", "nan", "1, 2", "9" * 400)),
+        *((nonsense, 0, 0) for nonsense in ("soon", "-1", "1e9", "1.", "", "inf", "nan", "1, 2", "9" * 400)),
     ):
         for status, applied in ((429, False), (503, False), (503, True), (500, True)):
             script = failing(status, SHAPES["JSON"], f"Retry-After: {value}", applied=applied)
@@ -472,6 +475,9 @@ def redirects() -> Iterator[Fault]:
         yield Fault(f"302 to {location!r}", moved(302, location, applied=True), sights)
 
 
+EMPTY = {"body b''", "status 204", "status 205", "an answer too many", "garbage", "binary garbage", "a TLS alert"}
 FAULTS: list[Fault] = [
-    fault for faults in (connections, garbage, bodies, transfers, statuses, redirects) for fault in faults()
+    attrs.evolve(fault, says=faults in {garbage, bodies, transfers} and fault.name not in EMPTY)
+    for faults in (connections, garbage, bodies, transfers, statuses, redirects)
+    for fault in faults()
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hmac
-from collections.abc import Iterable
-from typing import NoReturn, Self, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import NoReturn, Protocol, Self, TypeAlias
 from uuid import UUID
 
 import attrs
@@ -15,6 +15,7 @@ from signalwire_rest.models.permission import Permission as Permission  # noqa: 
 from signalwire_rest.models.permission import PermissionName as PermissionName  # noqa: PLC0414
 
 # The dashboard's names for permissions that the API calls otherwise.
+LONGEST_SHOWN = 24
 DASHBOARD_NAMES = {"voice": "calling", "tasks": "tasking"}
 
 
@@ -67,6 +68,9 @@ class SecretStr:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SecretStr cannot be pickled; store get_secret_value() in a vault instead")
 
+    # Serialisers that do without pickle's means ask for the state.
+    __getstate__ = __reduce__
+
 
 class UnlistedPermission(str):
     """A permission that the service has and `Permission` lacks, as in `UnlistedPermission("fsa")`. Sent unchecked."""
@@ -103,10 +107,24 @@ class ApiToken:
     token: SecretStr
 
 
-def parse_permissions(values: Iterable[str]) -> list[Permission | UnlistedPermission]:
+class _HasSecret(Protocol):
+    def get_secret_value(self) -> str: ...
+
+
+# Pydantic's SecretStr serves as well as ours.
+Secret: TypeAlias = str | _HasSecret
+
+_BY_VALUE = {permission.value: permission for permission in Permission}
+
+
+def parse_permissions(values: Permissions) -> list[Permission | UnlistedPermission]:
     """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
     if isinstance(values, str):
-        raise ValueError(f"permissions must be a list, such as [{str(values)!r}], not a bare string")  # noqa: TRY004
+        # A long one is not repeated, here and below: it may be a secret.
+        such = f", such as [{str(values)!r}]" if len(values) <= LONGEST_SHOWN else ""
+        raise ValueError(f"permissions must be a list{such}, not a bare string")  # noqa: TRY004
+    if isinstance(values, Mapping):
+        raise TypeError("permissions must be a list of Permission or str, not a mapping: list those to grant")
     try:
         parsed = list(dict.fromkeys(_parse_permission(value) for value in values))
     except TypeError as error:
@@ -121,13 +139,11 @@ def _parse_permission(value: object) -> Permission | UnlistedPermission:
         return value
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} found")
-    if value in list(Permission):
-        return Permission(value)
+    if known := _BY_VALUE.get(value):
+        return known
     near = difflib.get_close_matches(value.strip().lower(), [*Permission, *DASHBOARD_NAMES], n=1)
     hint = f"did you mean {DASHBOARD_NAMES.get(near[0], str(near[0]))!r}? " if near else ""
-    # A long one is not repeated: it may be a secret.
-    said = f" {value!r}" if len(value) <= 24 else ""
-    raise ValueError(
-        f"unknown permission{said}: {hint}Valid are: {', '.join(Permission)}. "
-        "In Python, UnlistedPermission(...) sends one that the service has and this list lacks."
-    )
+    said = f" {value!r}" if len(value) <= LONGEST_SHOWN else ""
+    error = ValueError(f"unknown permission{said}: {hint}Valid are: {', '.join(Permission)}.")
+    error.add_note("UnlistedPermission(...) sends one that the service has and this list lacks")
+    raise error
