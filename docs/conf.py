@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import tomllib
 import typing
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / root) for root in ("generated", "wrapper")]
@@ -57,18 +55,10 @@ def public_name(app: Sphinx, env: BuildEnvironment, node: Element, content: Elem
 
 
 def as_called(
-    _app: Sphinx, what: str, name: str, documented: Any, _options: object, arguments: str | None, returns: str | None
+    _app: Sphinx, what: str, _name: str, _thing: object, _options: object, arguments: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Show a signature as callers meet it."""
-    if what == "exception":
-        # Only the library makes one.
-        return "", None
-    if name.endswith("ProjectTokens") and arguments:
-        http_client = signalwire_tokens._client.HttpClient  # noqa: SLF001
-        arguments = arguments.replace(http_client.__name__, f"httpx.{documented._http_class.__name__}")  # noqa: SLF001
-    if name.endswith(".temporary") and returns:
-        returns = re.sub(r"~collections\.abc\.(Async|)Iterator", r"~contextlib.Abstract\1ContextManager", returns)
-    return arguments, returns
+    """Show no signature for exceptions: only the library makes one."""
+    return ("", None) if what == "exception" else (arguments, returns)
 
 
 def setup(app: Sphinx) -> None:
@@ -96,7 +86,8 @@ default_role = "py:obj"
 nitpick_ignore_regex = [
     ("py:obj", ".*"),
     ("py:.*", r"(collections\.abc|contextlib|httpx|typing|uuid)\b.*"),
-    ("py:class", r".*\.httpx\..*"),
+    # Names of annotations; the reference says what they are.
+    ("py:class", r"Id|Permissions|Secret|Store|Abstract(Async)?ContextManager"),
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
