@@ -33,7 +33,7 @@ def show(lines: list[dict[str, Any]]) -> None:
     unknown: dict[str, dict[str, Any]] = {}
     for line in lines:
         if line["level"] != "INFO":
-            # A retry, or something that may exist. What a later record settles is taken out again.
+            # A retry, or something that may exist, until a later record settles it.
             unknown[line["token_id"] or line["token_name"]] = line
         elif line["operation"] == "delete":
             tokens.pop(line["token_id"], None)
