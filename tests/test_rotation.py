@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
-import httpx
 import pytest
 
 from signalwire_tokens import (

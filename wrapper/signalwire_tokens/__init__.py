@@ -1,4 +1,7 @@
-"""Mint, change, rotate and revoke SignalWire API tokens without losing or leaking one."""
+"""Mint, change, rotate and revoke SignalWire API tokens without losing or leaking one.
+
+PYTEST_DONT_REWRITE: there is no assertion to rewrite, and an import before pytest starts is no reason to warn.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -7,7 +7,7 @@ import functools
 import inspect
 import random
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, Self, TypeAlias
 from uuid import UUID
 
 import anyio

@@ -15,7 +15,7 @@ from signalwire_rest.api.project_tokens import create_token, delete_token, updat
 from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
 from signalwire_rest.types import UNSET
 
-from .models import ApiToken, SecretStr, parse_permissions
+from .models import ApiToken, SecretStr, UnlistedPermission, parse_permissions
 
 if TYPE_CHECKING:
     from .models import Permissions
@@ -43,7 +43,9 @@ class Call(Generic[T]):
         response = TokenResponse.from_dict(fields)
         if not isinstance(fields["permissions"], list):
             raise TypeError
-        return ApiToken(response.id, response.name, tuple(response.permissions), SecretStr(response.token))
+        # What the service grants can be sent back as it is; what is no string is left to the model to refuse.
+        permissions = (UnlistedPermission(p) if type(p) is str else p for p in response.permissions)
+        return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))  # type: ignore[arg-type]
 
 
 def create(name: str, permissions: Permissions, subproject_id: UUID | str | None) -> Call[ApiToken]:

@@ -86,11 +86,6 @@ class UnlistedPermission(str):
 Permissions: TypeAlias = Iterable[Permission | PermissionName | UnlistedPermission]
 
 
-def _sendable(values: Iterable[str]) -> tuple[Permission | UnlistedPermission, ...]:
-    # What is no string at all is left to the validator.
-    return tuple(UnlistedPermission(value) if type(value) is str else value for value in values)  # type: ignore[misc]
-
-
 @attrs.frozen
 class ApiToken:
     """An API token as the service described it.
@@ -101,9 +96,7 @@ class ApiToken:
 
     id: UUID
     name: str = attrs.field(validator=instance_of(str))
-    permissions: tuple[Permission | UnlistedPermission, ...] = attrs.field(
-        converter=_sendable, validator=deep_iterable(instance_of(str))
-    )
+    permissions: tuple[Permission | UnlistedPermission, ...] = attrs.field(validator=deep_iterable(instance_of(str)))
     token: SecretStr
 
 
@@ -117,7 +110,7 @@ Secret: TypeAlias = str | _HasSecret
 _BY_VALUE = {permission.value: permission for permission in Permission}
 
 
-def parse_permissions(values: Permissions) -> list[Permission | UnlistedPermission]:
+def parse_permissions(values: Iterable[str]) -> list[Permission | UnlistedPermission]:
     """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
     if isinstance(values, str):
         # A long one is not repeated, here and below: it may be a secret.
