@@ -1,7 +1,7 @@
 """Mint one token per tenant subproject, thousands at once: `tenant_tokens.py FILE < subproject-ids`.
 
 Each token is written to FILE as a line of JSON when it is minted. Run it again with the same FILE to continue where it
-stopped. A line with "unknown" names a token that may exist, but whose secret nobody holds: look for it in the dashboard,
+stopped. A line with "unknown" names a token that may exist, whose secret nobody holds: look for it in the dashboard,
 then remove the line to mint for that subproject.
 """
 

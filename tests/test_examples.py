@@ -1,7 +1,6 @@
 """Every example does what it says, run as a program of its own against a served space."""
 
 import base64
-import contextlib
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ import httpx
 import pytest
 import uvicorn
 
-from signalwire_tokens import ProjectTokens
+from signalwire_tokens import ProjectTokens, SignalWireError
 
 pytestmark = [
     pytest.mark.slow,
@@ -348,46 +347,52 @@ class TestRotateManagementToken:
         assert "would lack `management`" in run.stderr
 
 
+def full(_) -> None:
+    raise OSError("the vault is full")
+
+
 class TestTokenInventory:
     @pytest.fixture
-    def file(self, tmp_path):
-        file = tmp_path / "tokens.jsonl"
-        handler = runpy.run_path(str(EXAMPLES / "token_inventory.py"))["Inventory"](file)
-        logger = logging.getLogger("signalwire_tokens")
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        yield file
-        logger.removeHandler(handler)
-        logger.setLevel(logging.NOTSET)
+    def inventory(self, tmp_path):
+        names = runpy.run_path(str(EXAMPLES / "token_inventory.py"))
+        handler = names["keep"](str(tmp_path / "tokens.jsonl"))
+        yield names
+        names["logger"].removeHandler(handler)
+        names["logger"].setLevel(logging.NOTSET)
         handler.close()
 
-    def test_it_tells_what_exists_and_who_minted_it(self, example, space, environment, file) -> None:
+    @pytest.fixture
+    def tokens(self, environment, space):
         with ProjectTokens(environment["SIGNALWIRE_SPACE"], space.project_id, space.api_token) as tokens:
-            kept, gone = tokens.create("kept", ["fax"]), tokens.create("gone", ["fax"])
-            tokens.update(kept.id, permissions=["fax", "video"])
-            tokens.delete(gone.id)
-        run = example("token_inventory.py", str(file))
-        [line] = run.stdout.splitlines()
-        assert line.startswith(f"{kept.id}  kept  ")
-        assert "video" in line
-        assert " 0 days old, by " in line
-        for token in (kept, gone):
-            assert token.token.get_secret_value() not in file.read_text()
+            yield tokens
 
-    def test_it_finds_what_an_unknown_outcome_left(self, example, space, environment, file) -> None:
+    @pytest.mark.usefixtures("inventory")
+    def test_it_tells_what_exists_and_who_minted_it(self, example, tokens, tmp_path) -> None:
+        kept, gone = tokens.create("kept", ["fax"]), tokens.create("gone", ["fax"])
+        tokens.update(kept.id, permissions=["fax", "video"])
+        tokens.delete(gone.id)
+        with pytest.raises(OSError, match="full"):
+            tokens.create("unstored", ["fax"], store=full)
+        run = example("token_inventory.py", str(tmp_path / "tokens.jsonl"))
+        assert run.stdout.startswith(f"{kept.id}  kept  fax,video  0 days old, minted by ")
+        assert len(run.stdout.splitlines()) == 1
+        for token in (kept, gone):
+            assert token.token.get_secret_value() not in (tmp_path / "tokens.jsonl").read_text()
+
+    def test_it_finds_what_an_unknown_outcome_left(self, example, space, tokens, inventory, tmp_path) -> None:
         space.fail_next(disconnect=True, applied=True)
-        with ProjectTokens(environment["SIGNALWIRE_SPACE"], space.project_id, space.api_token) as tokens:
-            with contextlib.suppress(Exception):
-                tokens.create("lost", ["fax"])
-            token = tokens.create("found", ["fax"])
-            # A retry that leads to success leaves nothing to look for.
-            space.fail_next(503)
-            tokens.update(token.id, name="renamed")
-        run = example("token_inventory.py", str(file))
+        space.fail_next(401)
+        for name in ("lost", "refused"):
+            with pytest.raises(SignalWireError), inventory["recorded"](name):
+                tokens.create(name, ["fax"])
+        token = tokens.create("found", ["fax"])
+        # A retry that leads to success leaves nothing to look for.
+        space.fail_next(503)
+        tokens.update(token.id, name="renamed")
+        run = example("token_inventory.py", str(tmp_path / "tokens.jsonl"))
         token, look = run.stdout.splitlines()
         assert "renamed" in token
-        assert look.startswith("look in the dashboard: ")
-        assert "lost" in look
+        assert look.startswith("look in the dashboard: create of token 'lost' failed: ")
 
 
 class TestRotateIntoFile:
