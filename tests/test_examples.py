@@ -152,7 +152,7 @@ class TestRotateIntoAWS:
 
         vault = boto3.client("secretsmanager")
         vault.create_secret(
-            Name="ci", SecretString=json.dumps({"id": str(old.id), "token": old.token.get_secret_value()})
+            Name="ci", SecretString=json.dumps({"id": str(old.id), "token": old.token.get_secret_value(), "other": 1})
         )
         yield vault
         vault.delete_secret(SecretId="ci", ForceDeleteWithoutRecovery=True)
@@ -162,7 +162,7 @@ class TestRotateIntoAWS:
         assert run.returncode == 0, run.stderr
         assert old.id not in space.tokens
         held = json.loads(vault.get_secret_value(SecretId="ci")["SecretString"])
-        assert held == {"id": str(only(space).id), "token": secret_of(space)}
+        assert held == {"id": str(only(space).id), "token": secret_of(space), "other": 1}
         assert secret_of(space) not in run.stdout + run.stderr
 
     def test_if_it_refuses_the_old_token_stays(self, example, space, old, vault) -> None:
@@ -210,7 +210,8 @@ class TestRotateIntoVault:
     @pytest.fixture
     def vault(self, environment, old):
         server = ThreadingHTTPServer(("127.0.0.1", 0), Vault)
-        server.versions, server.fault = [{"id": str(old.id), "token": old.token.get_secret_value()}], None
+        first = {"id": str(old.id), "token": old.token.get_secret_value(), "other": 1}
+        server.versions, server.fault = [first], None
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         environment.update(VAULT_ADDR=f"http://127.0.0.1:{server.server_port}", VAULT_TOKEN="the-vault-token")
@@ -225,7 +226,7 @@ class TestRotateIntoVault:
         run = example("rotate_into_vault.py", "ci/calls")
         assert (run.returncode, run.stderr) == (0, "")
         assert old.id not in space.tokens
-        assert vault.versions[1:] == [{"id": str(only(space).id), "token": secret_of(space)}]
+        assert vault.versions[1:] == [{"id": str(only(space).id), "token": secret_of(space), "other": 1}]
 
     def test_if_it_refuses_the_old_token_stays(self, example, space, old, vault) -> None:
         vault.fault = "refused"
@@ -251,10 +252,14 @@ case "$*" in
 esac
 """
 
+    @staticmethod
+    def data(token_id, secret) -> dict[str, str]:
+        return {"SIGNALWIRE_API_TOKEN_ID": str(token_id), "SIGNALWIRE_API_TOKEN": secret, "OTHER": "kept"}
+
     @pytest.fixture
     def kubectl(self, stand_in, old):
         folder = stand_in("kubectl", self.KUBECTL)
-        data = {"id": str(old.id), "token": old.token.get_secret_value(), "other": "kept"}
+        data = self.data(old.id, old.token.get_secret_value())
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -279,7 +284,7 @@ esac
         assert (run.returncode, run.stderr) == (0, "")
         assert old.id not in space.tokens
         secret = secret_of(space)
-        assert self.held(kubectl) == {"id": str(only(space).id), "token": secret, "other": "kept"}
+        assert self.held(kubectl) == self.data(only(space).id, secret)
         shown = (kubectl / "arguments").read_text() + (kubectl / "environment").read_text() + run.stdout
         assert secret not in shown
         assert base64.b64encode(secret.encode()).decode() not in shown
@@ -289,7 +294,7 @@ esac
         run = example("rotate_into_kubernetes.py", "ci")
         assert (run.returncode, list(space.tokens)) == (1, [old.id])
         assert run.stderr.startswith("not rotated: ")
-        assert self.held(kubectl)["id"] == str(old.id)
+        assert self.held(kubectl) == self.data(old.id, old.token.get_secret_value())
 
 
 class TestRotateWithGrace:
