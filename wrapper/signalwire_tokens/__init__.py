@@ -12,31 +12,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "APIConnectionError",
-    "APIStatusError",
-    "APITimeoutError",
-    "ApiToken",
-    "AsyncProjectTokens",
-    "AuthenticationError",
-    "BadRequestError",
-    "ConfigurationError",
-    "ErrorDetail",
-    "InternalServerError",
-    "InvalidResponseError",
-    "NotFoundError",
-    "Permission",
-    "PermissionDeniedError",
-    "PermissionName",
-    "ProjectTokens",
-    "RateLimitError",
-    "RotationError",
-    "SecretStr",
-    "SignalWireError",
-    "UnlistedPermission",
-    "UnprocessableEntityError",
-    "__version__",
-]
+__all__ = ["ApiToken", "AsyncProjectTokens", "Permission", "PermissionName", "ProjectTokens", "SecretStr"]
+__all__ += ["UnlistedPermission", "__version__"]
+__all__ += ["APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError"]
+__all__ += ["ConfigurationError", "ErrorDetail", "InternalServerError", "InvalidResponseError", "NotFoundError"]
+__all__ += ["PermissionDeniedError", "RateLimitError", "RotationError", "SignalWireError", "UnprocessableEntityError"]
 
 
 def __getattr__(name: str) -> object:
