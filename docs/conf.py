@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 import typing
@@ -55,10 +56,19 @@ def public_name(app: Sphinx, env: BuildEnvironment, node: Element, content: Elem
 
 
 def as_called(
-    _app: Sphinx, what: str, _name: str, _thing: object, _options: object, arguments: str | None, returns: str | None
+    _app: Sphinx, what: str, _name: str, documented: type, _options: object, arguments: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Show no signature for exceptions: only the library makes one."""
-    return ("", None) if what == "exception" else (arguments, returns)
+    """Show a signature as callers meet it."""
+    if what == "exception":
+        # Only the library makes one.
+        return "", None
+    # Sphinx writes an alias in a union so.
+    arguments = arguments and re.sub(r"[~.\w]*TypeAliasForwardRef\('(\w+)'\)", r"\1", arguments)
+    if what == "class" and arguments:
+        for base in getattr(documented, "__orig_bases__", ()):
+            for taken in typing.get_args(base):
+                arguments = re.sub(r"[~.\w]*\bTransport\b", f"httpx.{taken.__name__}", arguments)
+    return arguments, returns
 
 
 def setup(app: Sphinx) -> None:
@@ -81,12 +91,14 @@ myst_substitutions = {
     **{f"help_{name}": help_of(name) for name in command_line.commands},
 }
 
+# Shown by their names, which the reference explains.
+autodoc_type_aliases = {name: name for name in ("Id", "Permissions", "Secret", "Store")}
+
 # A name in backticks becomes a link where the reference has it, and stays code elsewhere.
 default_role = "py:obj"
 nitpick_ignore_regex = [
     ("py:obj", ".*"),
     ("py:.*", r"(collections\.abc|contextlib|httpx|typing|uuid)\b.*"),
-    # Names of annotations; the reference says what they are.
     ("py:class", r"Id|Permissions|Secret|Store|Abstract(Async)?ContextManager"),
 ]
 autodoc_member_order = "bysource"
