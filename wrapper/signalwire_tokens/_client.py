@@ -247,7 +247,9 @@ class _Client(Generic[HttpClient]):
             except BaseException as interruption:
                 _transport.strip(interruption, attempt.outer)
                 if applied or (attempt.body.handed_over and getattr(result, "may_have_applied", True)):
-                    _log(logging.WARNING, "%s", attempt.interrupted(interruption))
+                    said = attempt.interrupted(interruption)
+                    _log(logging.WARNING, "%s", said)
+                    interruption.add_note(said)
                 raise
             if pause is None:
                 raise result
@@ -260,6 +262,8 @@ class _Client(Generic[HttpClient]):
                 await self._call(_operations.delete(token.id, missing_ok=True))
         except BaseException as failure:
             _log(logging.ERROR, "token %s lives on, delete it: %s: %s", token.id, type(failure).__name__, failure)
+            if leaving is not None:
+                leaving.add_note(f"token {token.id} lives on, delete it")
             # What interrupts goes on; before any other error goes that a token lives.
             if leaving is None or isinstance(leaving, Exception) or not isinstance(failure, Exception):
                 if isinstance(failure, SignalWireError):
@@ -288,12 +292,11 @@ class _Client(Generic[HttpClient]):
             failure.add_note(f"the new token {created.id} was deleted again")
             raise
         except BaseException as interruption:
-            _log(
-                logging.ERROR,
-                "create interrupted by %s: token %s exists and may be stored",
-                type(interruption).__name__,
-                created.id,
+            problem = (
+                f"create interrupted by {type(interruption).__name__}: token {created.id} exists and may be stored"
             )
+            _log(logging.ERROR, "%s", problem)
+            interruption.add_note(problem)
             raise
         return created
 
@@ -312,6 +315,7 @@ class _Client(Generic[HttpClient]):
             # What is stored must work, and nobody knows whether it is this one.
             problem = f"rotate interrupted by {type(interruption).__name__}: the new token {created.id} may be stored"
             _log(logging.ERROR, "%s, and the old %s lives too; delete the one not in use", problem, old.subject)
+            interruption.add_note(problem)
             raise
         try:
             await self._call(old)
