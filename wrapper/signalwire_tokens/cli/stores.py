@@ -102,7 +102,7 @@ def _mount(path: Path) -> str:
     with contextlib.suppress(OSError, AttributeError, LookupError), contextlib.ExitStack() as stack:
         descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
         stack.callback(os.close, descriptor)
-        return re.findall("mnt_id:.*", Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="utf-8"))[0]
+        return str(re.findall("mnt_id:.*", Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="utf-8"))[0])
     return ""
 
 
