@@ -168,16 +168,16 @@ def extract(page: bytes) -> bytes:
 def check(page: Page, spec: bytes) -> None:
     """Raise PageError unless this is a valid description, and that of this page."""
     try:
-        document = YAML().load(spec)
+        document = YAML(typ="safe").load(spec)
     except (YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise PageError(f"the OpenAPI block is not valid YAML: {error}") from error
     if not isinstance(document, dict) or not {"openapi", "info", "paths"} <= document.keys():
         raise PageError("the OpenAPI block lacks openapi, info or paths")
     try:
-        validate(YAML(typ="safe").load(spec))
+        validate(document)
     except OpenAPIValidationError as error:
         path = list(error.absolute_path)
-        what = f"{where(document, path)}{'.'.join(map(str, path))}: {error.message.splitlines()[0]}"
+        what = f"{where(spec, path)}{'.'.join(map(str, path))}: {error.message.splitlines()[0]}"
         raise PageError(f"not valid OpenAPI: {what.removeprefix(': ')}") from error
     except Unresolvable as error:
         raise PageError(f"not valid OpenAPI: nothing is at the reference {error.ref}") from error
@@ -190,8 +190,9 @@ def check(page: Page, spec: bytes) -> None:
         raise PageError(f"this page describes {described or 'no operation'}, not {page.method.upper()} {page.path}")
 
 
-def where(document: Any, path: list[Any]) -> str:
+def where(spec: bytes, path: list[Any]) -> str:
     """Return how to find a part of a block, as far as it has a line of its own."""
+    document = YAML().load(spec)  # knows its lines
     line = 0
     for key in path:
         try:

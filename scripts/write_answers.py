@@ -82,7 +82,7 @@ def answer(operation: Any, document: Any) -> tuple[int, Any]:
         raise NoExampleError("its schema must hold itself") from None
     validator = OAS31Validator({**schema, "components": document.get("components", {})})
     for error in validator.iter_errors(body):
-        raise NoExampleError(f"{error.json_path}: {error.message.splitlines()[0]}")
+        raise NoExampleError(f"{error.json_path} {error.message.splitlines()[0]}")
     if not isinstance(body, dict):
         raise NoExampleError("it is no object")
     return int(statuses[0]), body
@@ -96,28 +96,21 @@ def literal(body: Any) -> str:
 
 
 def constants(document: Any) -> str:
-    """Return a line of Python for each operation; raise NoExampleError naming all that have no valid body."""
-    lines, problems = [], []
-    for (method, _), operation in operations(document).items():
+    """Return Python that has a constant for each operation, or a comment for one that has no valid body."""
+    lines = []
+    for operation in operations(document).values():
         name = re.sub(r"\W", "_", operation["operationId"]).upper()
         try:
             status, body = answer(operation, document)
-            lines.append(f"{name}: tuple[int, Any] = (\n    {status},\n    {literal(body)},\n)\n")
         except NoExampleError as error:
-            problems.append(
-                f"{method.upper()} {operation['path']}: FakeSpace (wrapper/signalwire_tokens/testing.py) cannot answer "
-                f"it, as there is no example of its success: {error}; give it one by an action of the overlay"
-            )
-    if problems:
-        raise NoExampleError("\n".join(problems))
+            lines.append(f"# {name}: no example of its success: {error}; an action of the overlay may give one\n")
+        else:
+            lines.append(f"{name}: tuple[int, Any] = (\n    {status},\n    {literal(body)},\n)\n")
     return "".join(sorted(lines))
 
 
 def main(spec: str, output: str) -> None:
-    try:
-        text = HEAD + constants(YAML(typ="safe").load(Path(spec)))
-    except NoExampleError as error:
-        sys.exit(f"write_answers: {error}")
+    text = HEAD + constants(YAML(typ="safe").load(Path(spec)))
     Path(output).write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -438,9 +438,9 @@ def test_many_threads_mint_many_tokens(http, space) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_shell_can_use_it(number) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "signalwire_tokens.testing"], stdout=subprocess.PIPE, text=True
-    ) as run:
+    command = [sys.executable, "-m", "signalwire_tokens.testing"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run, contextlib.ExitStack() as ends:
+        ends.callback(run.kill)  # or a test that fails would wait for it
         lines = [run.stdout.readline() for _ in range(3)]
         exports = dict(re.fullmatch(r"export (\w+)=(\S+)\n", line).groups() for line in lines)
         code = (

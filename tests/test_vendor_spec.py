@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 import trustme
 
-from vendor_spec import PAGES, WAITS, PageError, take
+from vendor_spec import PAGES, WAITS, PageError, main, take
 
 ROOT = Path(__file__).parent.parent
 MARKDOWN = (ROOT / "tests/data/create-token.md").read_bytes()
@@ -184,33 +184,33 @@ def test_a_page_in_the_place_of_another_is_refused(folder):
 # The command.
 
 
-def vendor(cwd, *arguments):
-    command = [sys.executable, ROOT / "scripts/vendor_spec.py", *arguments]
-    return subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True, timeout=60)
-
-
 def files(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_command_takes_the_pages_and_says_what_comes_next(folder, tmp_path_factory):
-    cwd = tmp_path_factory.mktemp("repository")
-    run = vendor(cwd, str(folder))
-    assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout.splitlines() == [
+@pytest.fixture
+def repository(tmp_path_factory, monkeypatch):
+    """An empty folder to take pages into."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("repository"))
+    return Path()
+
+
+def test_the_command_takes_the_pages_and_says_what_comes_next(folder, repository, capsys):
+    main(str(folder))
+    assert capsys.readouterr().out.splitlines() == [
         "Taken: openapi.yaml, openapi/update-token.yaml, openapi/delete-token.yaml.",
         "Next: mend what does not fit, and run `make update-spec` for all that follows from it.",
     ]
-    assert files(cwd) == {name for page in PAGES for name in (page.spec, page.copy)}
-    assert (cwd / "openapi.yaml").read_bytes() == OPENAPI
-    assert (cwd / "tests/data/create-token.md").read_bytes() == MARKDOWN
+    assert files(repository) == {name for page in PAGES for name in (page.spec, page.copy)}
+    assert Path("openapi.yaml").read_bytes() == OPENAPI
+    assert Path("tests/data/create-token.md").read_bytes() == MARKDOWN
 
 
-def test_the_command_takes_nothing_from_pages_that_are_refused(folder, tmp_path_factory):
-    cwd = tmp_path_factory.mktemp("repository")
+def test_the_command_takes_nothing_from_pages_that_are_refused(folder, repository):
     (folder / "delete-token.md").write_bytes(HTML)
-    run = vendor(cwd, str(folder))
-    assert (run.returncode, run.stdout, files(cwd)) == (1, "", set())
+    command = [sys.executable, ROOT / "scripts/vendor_spec.py", folder]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, files(repository)) == (1, "", set())
     assert run.stderr.startswith(f"vendor_spec: nothing was taken: {folder}/delete-token.md: expected exactly one")
 
 
