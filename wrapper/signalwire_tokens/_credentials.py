@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import json
 import os
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
@@ -25,11 +26,12 @@ SPACE = rf"(?:https?://)?(?:{LABEL}(?:\.{LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{
 
 
 class Credentials(NamedTuple):
-    """Where requests go, and the Authorization header they carry there and nowhere else."""
+    """Where requests go, the Authorization header they carry there and nowhere else, and what no text may show."""
 
     origin: str
     project_id: str
     authorization: SecretStr
+    hidden: tuple[SecretStr, ...]
 
 
 Masked = SecretStr | type | None
@@ -37,10 +39,13 @@ Masked = SecretStr | type | None
 
 def masked(*given: object) -> list[Masked]:
     """Mask what was given; of what is neither a string nor a UUID keep the type, for `resolve` to refuse."""
-    return [
-        v if v is None or isinstance(v, SecretStr) else SecretStr(str(v)) if isinstance(v, (str, UUID)) else type(v)
-        for v in given
-    ]
+    return [v if v is None else _masked(v) for v in given]
+
+
+def _masked(value: Any) -> SecretStr | type:
+    if hasattr(value, "get_secret_value"):
+        value = value.get_secret_value()
+    return SecretStr(str(value)) if isinstance(value, (str, UUID)) else type(value)
 
 
 def resolve(*given: Masked) -> Credentials:
@@ -66,13 +71,17 @@ def resolve(*given: Masked) -> Credentials:
         )
     if ":" in user.get_secret_value():
         raise ConfigurationError("project_id (or SIGNALWIRE_PROJECT_ID) has a colon; expected the project's UUID")
-    pair = base64.b64encode(f"{user.get_secret_value()}:{password.get_secret_value()}".encode())
+    pair = f"{user.get_secret_value()}:{password.get_secret_value()}"
+    encoded = base64.b64encode(pair.encode()).decode()
+    escaped = json.dumps(password.get_secret_value())[1:-1]
     try:
         shown = str(UUID(user.get_secret_value()))
     except ValueError:
         # People swap the project ID and the API token.
         shown = str(user)
-    return Credentials(origin, shown, SecretStr(f"Basic {pair.decode()}"))
+    # A part of one must not be masked before the whole; and what is as short as a word is no token.
+    hidden = [f"Basic {encoded}", encoded, encoded.rstrip("="), pair, escaped, password.get_secret_value()]
+    return Credentials(origin, shown, SecretStr(f"Basic {encoded}"), tuple(SecretStr(h) for h in hidden if len(h) > 7))
 
 
 def _value(argument: str, given: Masked) -> SecretStr:
