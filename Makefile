@@ -88,7 +88,7 @@ update-spec: $(READY) ## Take new versions of the docs pages (PAGE: others), and
 	@$(BIN)/python scripts/update_spec.py "$(PAGE)" $(if $(SUMMARY),"$(SUMMARY)")
 
 propose-update: $(READY) ## The same, and keep one pull request with what it changed; needs a clean main and gh
-	@$(BIN)/python scripts/propose_update.py "$(PAGE)"
+	@$(BIN)/python scripts/propose_update.py $(if $(PAGE),"$(PAGE)")
 
 vendor: $(READY) ## Take the docs pages alone
 	@$(BIN)/python scripts/vendor_spec.py $(if $(PAGE),"$(PAGE)")

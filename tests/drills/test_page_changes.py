@@ -319,10 +319,10 @@ def test_a_page_that_cannot_be_read_is_told(repository):
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not on the PATH")
 def test_a_change_goes_all_the_way_to_a_pull_request(repository, tmp_path):
-    env, state = stand_in(tmp_path)
+    remote = tmp_path / "remote.git"
+    env, state = stand_in(tmp_path, remote)
     page = repository.page
     page.write_bytes(markdown(edited(renamed("PubSub.PubSubToken422Error", "Project.TokenStatusCode422"))))
-    remote = tmp_path / "remote.git"
     git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.com")
     for command in (
         ("init", "--quiet", "--initial-branch=main"),
@@ -336,8 +336,8 @@ def test_a_change_goes_all_the_way_to_a_pull_request(repository, tmp_path):
     done = subprocess.run(propose, cwd=repository.root, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("Opened https://github.com/example/example/pull/7.\n")
-    [[_, body]] = json.loads(state.read_text())[0].values()
-    assert "Version bump: **patch**" in body
+    [pull] = json.loads(state.read_text())["pulls"].values()
+    assert "Version bump: **patch**" in pull["body"]
     proposed = subprocess.run(
         ["git", "diff", "--name-only", "main", "update-spec"], cwd=remote, env=env, check=True, stdout=subprocess.PIPE
     )
