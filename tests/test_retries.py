@@ -257,7 +257,7 @@ def test_max_retries_is_a_limit(flavour, space, living, waits, retries):
 @pytest.mark.parametrize("client", [ProjectTokens, AsyncProjectTokens])
 def test_two_retries_are_the_default(client):
     made = client("http://127.0.0.1:1", "project", "t")
-    assert made._sender.max_retries == 2
+    assert made._max_retries == 2
 
 
 @pytest.mark.parametrize(
