@@ -3,8 +3,6 @@
 Nothing else calls `signalwire_rest`, so a rename upstream ends here.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any, Generic, TypeVar
@@ -35,6 +33,11 @@ class Call(Generic[T]):
     def body(self) -> bytes:
         """The JSON to send, empty for none."""
         return json.dumps(self.request["json"]).encode() if "json" in self.request else b""
+
+    @property
+    def about(self) -> str:
+        """What the call is about, by the token's ID or its name."""
+        return f"token {self.token_id or repr((self.name or '')[:100])}"
 
     def read(self, fields: Any) -> ApiToken:
         """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""

@@ -1,7 +1,5 @@
 """Mint and store, rotate, discard: coroutines that both clients share."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 import os

@@ -1,7 +1,5 @@
 """The only door to the HTTP library, with `_attempt`: own and given transports, TLS trust and proxies."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os
@@ -12,11 +10,10 @@ from typing import Any, ClassVar
 from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary
 
-import anyio
 import anyio.lowlevel
 import httpx
 
-from ._attempt import Attempt, Deadline
+from ._attempt import Attempt, current_deadline
 from .errors import ConfigurationError
 
 # The async calls in flight at once; others wait. The pools of httpx and aiohttp take 100 by default.
@@ -27,7 +24,7 @@ class _BoundedSocket(ssl.SSLSocket):
     """A TLS socket whose waits all end with the deadline of the attempt; httpx bounds each by itself."""
 
     def settimeout(self, value: float | None) -> None:
-        deadline = Deadline.current.get()
+        deadline = current_deadline.get()
         super().settimeout(deadline.left() if deadline and value else value)
 
 
@@ -67,6 +64,7 @@ class SyncTransports:
 
     _base: ClassVar[type[Any]] = httpx.BaseTransport
     _plain: ClassVar[Callable[..., Any]] = httpx.HTTPTransport
+    _no_turns = contextlib.nullcontext()
 
     def __init__(self, given: Any, origin: str) -> None:
         if given is not None and not isinstance(given, self._base):
@@ -91,29 +89,25 @@ class SyncTransports:
             looked_at = "SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
             raise ConfigurationError(f"the HTTP transport cannot be set up; look at {looked_at}: {problem}")
 
-    async def exchange(self, attempt: Attempt) -> bool:
-        """Send the request and read the response into the attempt; False if the client is closed."""
+    async def exchange(self, attempt: Attempt) -> None:
+        """Send the request and read the response into the attempt."""
         (turns, idle), transport, whole = self._here(), self._given, False
         # An attempt's time begins with its turn.
         async with turns:
             if self.closed:
-                return False
+                attempt.closed = True
+                return
             try:
-                with self._bound(attempt) as scope:
-                    try:
-                        transport = transport or self._take(idle)
-                        whole = await self._talk(transport, attempt)
-                    except BaseException as failure:
-                        attempt.fail(failure, transport)
-                        if not isinstance(failure, Exception):
-                            raise
-                if scope is not None and scope.cancelled_caught:
-                    attempt.fail(TimeoutError(), transport)
+                transport = transport or self._take(idle)
+                whole = await self._talk(transport, attempt)
+            except BaseException as failure:
+                attempt.fail(failure, transport, self.proxy)
+                if not isinstance(failure, Exception):
+                    raise
             finally:
-                if transport is not None and transport is not self._given:
+                if transport is not self._given:
                     idle += [transport] if whole else []
                     await self._close([transport] if not whole else idle if self.closed else [])
-        return True
 
     def _take(self, idle: list[Any]) -> Any:
         # Other threads may take the last one.
@@ -130,17 +124,14 @@ class SyncTransports:
 
     def _here(self) -> tuple[Any, list[Any]]:
         """Return the turns and the idle transports of this process, and in async of this event loop."""
-        process = os.getpid()
-        here: tuple[Any, list[Any]] | None = self._everywhere.get(process)
-        return here or self._everywhere.setdefault(process, (contextlib.nullcontext(), []))
-
-    def _bound(self, _attempt: Attempt) -> contextlib.AbstractContextManager[anyio.CancelScope | None]:
-        return contextlib.nullcontext()
+        here: tuple[Any, list[Any]] = self._everywhere.setdefault(os.getpid(), (self._no_turns, []))
+        return here
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         """Send, and read the response; tell whether it was read to its end."""
-        Deadline.current.set(attempt.deadline)
-        attempt.response = response = transport.handle_request(attempt.request)
+        current_deadline.set(attempt.deadline)
+        response = transport.handle_request(attempt.request)
+        attempt.status, attempt.headers = response.status_code, response.headers
         try:
             # A transport that was passed in may have read it already.
             for chunk in (response.content,) if response.is_stream_consumed else response.stream:
@@ -169,23 +160,23 @@ class AsyncTransports(SyncTransports):
         here: tuple[Any, list[Any]] | None = loops.get(loop)
         return here or loops.setdefault(loop, (anyio.Semaphore(IN_FLIGHT, fast_acquire=True), []))
 
-    def _bound(self, attempt: Attempt) -> anyio.CancelScope:
-        return anyio.move_on_after(attempt.timeout)
-
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         if transport is not self._given:
             # One bound on the whole is enough, and another on each wait takes time.
             attempt.request.extensions.clear()
-        attempt.response = response = await transport.handle_async_request(attempt.request)
-        try:
-            if response.is_stream_consumed:
-                return attempt.feed(response.content)
-            async for chunk in response.stream:
-                if not attempt.feed(chunk):
-                    return False
-        finally:
-            await response.stream.aclose()
-        return True
+        with anyio.move_on_after(attempt.deadline.seconds):
+            response = await transport.handle_async_request(attempt.request)
+            attempt.status, attempt.headers = response.status_code, response.headers
+            try:
+                if response.is_stream_consumed:
+                    return attempt.feed(response.content)
+                async for chunk in response.stream:
+                    if not attempt.feed(chunk):
+                        return False
+            finally:
+                await response.stream.aclose()
+            return True
+        raise TimeoutError
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:

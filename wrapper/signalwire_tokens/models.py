@@ -1,7 +1,5 @@
 """What calls take and return: tokens, secrets and permissions."""
 
-from __future__ import annotations
-
 import difflib
 import hmac
 from collections.abc import Iterable, Mapping
