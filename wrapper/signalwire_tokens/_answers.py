@@ -8,13 +8,11 @@ import zlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from . import errors
 from ._attempt import MAX_BODY, Attempt
 from .models import ApiToken, SecretStr
-
-E = TypeVar("E", bound=errors.SignalWireError)
 
 MASK = "**********"
 # How much of a text from outside a message repeats.
@@ -63,17 +61,16 @@ def request_id(attempt: Attempt) -> str | None:
     return next((printable(headers[name], attempt.hidden) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
-def sentence(attempt: Attempt, problem: str, *advice: str, applied: bool) -> str:
-    """Say what failed, what may exist, and what to do next: the one text of errors, notes and log records."""
+def failed(
+    kind: type[errors.SignalWireError], attempt: Attempt, problem: str, *advice: str, applied: bool, **fields: object
+) -> errors.SignalWireError:
+    """Return an error that says what failed, what may exist, and what to do next: for notes and log records, too."""
     call, known = attempt.call, request_id(attempt)
     parts = "; ".join(filter(None, (EFFECTS[call.operation][0] if applied else "", *advice)))
     text = f"{call.operation} of {call.about} failed: {problem}" + (f" ({parts})" if parts else "")
-    return f"{text} [request id {known}]" if known else text
-
-
-def _failed(kind: type[E], attempt: Attempt, problem: str, *advice: str, applied: bool, **fields: object) -> E:
-    text = sentence(attempt, problem, *advice, applied=applied)
-    return kind(text, operation=attempt.call.operation, may_have_applied=applied, **fields)
+    if known:
+        text, fields["request_id"] = f"{text} [request id {known}]", known
+    return kind(text, operation=call.operation, may_have_applied=applied, **fields)
 
 
 def outcome(attempt: Attempt) -> ApiToken | errors.SignalWireError | None:
@@ -99,10 +96,10 @@ def _no_response(attempt: Attempt) -> errors.SignalWireError:
     if attempt.closed:
         kind, problem = errors.ConfigurationError, "this client is closed; make a new one"
     advice = "" if attempt.sent else "nothing was sent", attempt.advice
-    return _failed(kind, attempt, problem, *advice, applied=attempt.sent or attempt.applied)
+    return failed(kind, attempt, problem, *advice, applied=attempt.sent or attempt.applied)
 
 
-def _status_error(attempt: Attempt) -> errors.APIStatusError:
+def _status_error(attempt: Attempt) -> errors.SignalWireError:
     status, details, retry_after = attempt.status, _details(attempt), _retry_after(attempt.headers)
     kind, advice = STATUSES.get(status, (errors.InternalServerError if status >= 500 else errors.APIStatusError, ""))
     said = (f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
@@ -113,11 +110,11 @@ def _status_error(attempt: Attempt) -> errors.APIStatusError:
         advice = f"it redirects to {target}, and no redirect is followed; check the space"
     # A client error was refused. A redirect says nothing about the effect, nor does a 408 that a gateway gives.
     applied = attempt.applied or not 400 <= status < 500 or status == 408
-    fields = {"status_code": status, "request_id": request_id(attempt), "retry_after": retry_after}
-    return _failed(kind, attempt, text, advice, applied=applied, errors=details, **fields)
+    fields = {"status_code": status, "errors": details, "retry_after": retry_after}
+    return failed(kind, attempt, text, advice, applied=applied, **fields)
 
 
-def _token(attempt: Attempt) -> ApiToken | errors.InvalidResponseError:
+def _token(attempt: Attempt) -> ApiToken | errors.SignalWireError:
     """Read a token out of a success, or return the error that keeps all that came."""
     call, minted = attempt.call, attempt.call.token_id is None
     try:
@@ -141,7 +138,7 @@ def _same(sent: str, told: str) -> bool:
     return bool(other) and mine.startswith(shortened)
 
 
-def _invalid(attempt: Attempt, problem: str) -> errors.InvalidResponseError:
+def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
     """Return the error that keeps all that came."""
     text, fields = _body(attempt).decode("utf-8", "surrogateescape"), _parse(attempt)
     fields = _top_level(text) if fields is None else fields
@@ -150,8 +147,8 @@ def _invalid(attempt: Attempt, problem: str) -> errors.InvalidResponseError:
     token = SecretStr(token) if token and isinstance(token, str) else None
     problem = f"HTTP {attempt.status} {problem}" + (", the response was cut off" if attempt.cut_off else "")
     advice = f"the ID in it is {token_id}" if token_id else ""
-    kept = {"body": SecretStr(text), "token_id": token_id, "token": token, "request_id": request_id(attempt)}
-    error = _failed(errors.InvalidResponseError, attempt, problem, advice, applied=True, **kept)
+    kept = {"body": SecretStr(text), "token_id": token_id, "token": token}
+    error = failed(errors.InvalidResponseError, attempt, problem, advice, applied=True, **kept)
     error.add_note("body, token_id and token of this error hold what came")
     return error
 
@@ -159,9 +156,7 @@ def _invalid(attempt: Attempt, problem: str) -> errors.InvalidResponseError:
 def _body(attempt: Attempt) -> bytes:
     """Return the body, decompressed as far as it goes and as a token could need."""
     content = bytes(attempt.content)
-    # Looked at first, as it costs less than to search the headers.
-    zipped = content[:1] in {b"\x1f", b"\x78"}
-    zipped = zipped and attempt.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}
+    zipped = attempt.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}
     found, rest = b"", content if zipped else b""
     with contextlib.suppress(zlib.error):
         # Members follow each other; the cap disarms a bomb.

@@ -31,7 +31,7 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
     """
 
     def __init__(self, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes, timeout: float) -> None:
-        self._whole, self._taken, self._was_read = body, False, False
+        self._whole, self._taken, self._was_read, self.deadline = body, False, False, Deadline(timeout)
         waits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
         super().__init__(method, url, headers=headers, stream=self, extensions={"timeout": waits})
 
@@ -101,12 +101,10 @@ class Attempt:
     `hidden` is what no text may repeat. `applied`: an earlier attempt may have been carried out.
     """
 
-    def __init__(
-        self, call: Call[Any], request: Request, timeout: float, hidden: tuple[SecretStr, ...], *, applied: bool
-    ) -> None:
+    def __init__(self, call: Call[Any], request: Request, hidden: tuple[SecretStr, ...], *, applied: bool) -> None:
         self.call, self.request, self.hidden, self.applied = call, request, hidden, applied
         # What the caller is handling is his own.
-        self.deadline, self.outer = Deadline(timeout), sys.exc_info()[1]
+        self.outer = sys.exc_info()[1]
         # 0 until a response comes.
         self.status, self.headers, self.content = 0, httpx.Headers(), bytearray()
         self.closed = self.sent = self.cut_off = self.late = False

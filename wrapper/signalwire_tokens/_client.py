@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Self, TypeAlias
 from uuid import UUID
 
@@ -132,12 +131,11 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         Example:
             >>> tokens.rotate(old_id, "ci", ["fax"], store=lambda new: vault.write("ci", new.token.get_secret_value()))
         """
-        old, new = _operations.delete(token_id), _operations.create(name, permissions, subproject_id)
-        return run(self._rotate(old, new, store))
+        return run(self._rotate(token_id, _operations.create(name, permissions, subproject_id), store))
 
     def temporary(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
-    ) -> AbstractContextManager[ApiToken]:
+    ) -> contextlib.AbstractContextManager[ApiToken]:
         """Mint a token for the time of a `with` block and delete it on every way out. Arguments are those of `create`.
 
         What no code of Python can see leaves the token: `SIGKILL`, `os._exit`, a power cut. A child of fork deletes
@@ -150,8 +148,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
             >>> with tokens.temporary("job", ["messaging"]) as token:
             ...     run_job(token.token.get_secret_value())
         """
-        new = _operations.create(name, permissions, subproject_id)
-        return Temporary(new, self._call, self._discard)
+        return Temporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
 
     def close(self) -> None:
         """Close the connections that are idle; each call in flight closes its own. Closing twice does no harm."""
@@ -200,15 +197,13 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
         self, token_id: Id, name: str, permissions: Permissions, *, store: Store, subproject_id: Id | None = None
     ) -> ApiToken:
         """Put a new token in an old one's place. As `ProjectTokens.rotate`, awaited, and so is what `store` returns."""
-        old, new = _operations.delete(token_id), _operations.create(name, permissions, subproject_id)
-        return await self._rotate(old, new, store)
+        return await self._rotate(token_id, _operations.create(name, permissions, subproject_id), store)
 
     def temporary(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
-    ) -> AbstractAsyncContextManager[ApiToken]:
+    ) -> contextlib.AbstractAsyncContextManager[ApiToken]:
         """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
-        new = _operations.create(name, permissions, subproject_id)
-        return Temporary(new, self._call, self._discard)
+        return Temporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop. As `ProjectTokens.close`, awaited."""

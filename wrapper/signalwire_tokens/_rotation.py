@@ -5,8 +5,8 @@ import logging
 import os
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, cast
+from uuid import UUID
 
 from . import _operations
 from ._operations import Call
@@ -28,11 +28,12 @@ class Rotating(Sender[Transport]):
 
     # What only a client knows.
     _awaits: bool
-    _shield: Callable[[], AbstractContextManager[Any]]
+    _shield: Callable[[], Any]
 
     async def _create(self, new: Call[ApiToken], store: Store | None, stays: str = "") -> ApiToken:
         """Mint a token and let `store` persist it: what cannot be stored is deleted. `stays` names what it replaces."""
-        if store is not None and not callable(store):
+        # Only a rotation must have one.
+        if not callable(store) and (store is not None or stays):
             raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
         if not self._awaits and inspect.iscoroutinefunction(store):
             raise TypeError("store is a coroutine function; AsyncProjectTokens awaits it")
@@ -58,10 +59,9 @@ class Rotating(Sender[Transport]):
             raise
         return created
 
-    async def _rotate(self, old: Call[None], new: Call[ApiToken], store: Store) -> ApiToken:
+    async def _rotate(self, token_id: UUID | str, new: Call[ApiToken], store: Store) -> ApiToken:
         """Mint a token, let `store` persist it, and delete the old one."""
-        if store is None:
-            raise TypeError("store must be a function that takes the new token, not NoneType")
+        old = _operations.delete(token_id)
         created = await self._create(new, store, f", and the old token {old.token_id} stays")
         try:
             await self._call(old)

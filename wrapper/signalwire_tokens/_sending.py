@@ -136,7 +136,7 @@ class Sender(Generic[Transport]):
         headers = self._headers(len(content), **described.get("headers", {}))
         url = _url(self._origin + described["url"])
         request = Request(described["method"], url, headers, content, self._timeout)
-        return Attempt(call, request, self._timeout, self._hidden, applied=applied)
+        return Attempt(call, request, self._hidden, applied=applied)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self._about}"
@@ -159,5 +159,6 @@ def _tell_interrupted(attempt: Attempt, interruption: BaseException) -> None:
     applied = getattr(came, "may_have_applied", True)
     known = getattr(came, "id", None) or getattr(came, "token_id", None)
     advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[attempt.call.operation][1]
-    text = _answers.sentence(attempt, f"interrupted by {type(interruption).__name__}", advice, applied=applied)
+    problem = f"interrupted by {type(interruption).__name__}"
+    text = str(_answers.failed(SignalWireError, attempt, problem, advice, applied=applied))
     tell(logging.WARNING if applied else logging.INFO, text, attempt.call, came, leaving=interruption)

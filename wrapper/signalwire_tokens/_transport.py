@@ -122,14 +122,13 @@ class SyncTransports:
 
     # From here on, what waits in another way in async.
 
-    def _here(self) -> tuple[Any, list[Any]]:
+    def _here(self) -> Any:
         """Return the turns and the idle transports of this process, and in async of this event loop."""
-        here: tuple[Any, list[Any]] = self._everywhere.setdefault(os.getpid(), (self._no_turns, []))
-        return here
+        return self._everywhere.setdefault(os.getpid(), (self._no_turns, []))
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         """Send, and read the response; tell whether it was read to its end."""
-        current_deadline.set(attempt.deadline)
+        current_deadline.set(attempt.request.deadline)
         response = transport.handle_request(attempt.request)
         attempt.status, attempt.headers = response.status_code, response.headers
         try:
@@ -137,7 +136,7 @@ class SyncTransports:
             for chunk in (response.content,) if response.is_stream_consumed else response.stream:
                 if not attempt.feed(chunk):
                     return False
-                attempt.deadline.left()
+                attempt.request.deadline.left()
         finally:
             response.stream.close()
         return True
@@ -154,17 +153,16 @@ class AsyncTransports(SyncTransports):
 
     _base, _plain = httpx.AsyncBaseTransport, httpx.AsyncHTTPTransport
 
-    def _here(self) -> tuple[Any, list[Any]]:
+    def _here(self) -> Any:
         process, loop = os.getpid(), anyio.lowlevel.current_token().native_token
         loops = self._everywhere.get(process) or self._everywhere.setdefault(process, WeakKeyDictionary())
-        here: tuple[Any, list[Any]] | None = loops.get(loop)
-        return here or loops.setdefault(loop, (anyio.Semaphore(IN_FLIGHT, fast_acquire=True), []))
+        return loops.get(loop) or loops.setdefault(loop, (anyio.Semaphore(IN_FLIGHT, fast_acquire=True), []))
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         if transport is not self._given:
             # One bound on the whole is enough, and another on each wait takes time.
             attempt.request.extensions.clear()
-        with anyio.move_on_after(attempt.deadline.seconds):
+        with anyio.move_on_after(attempt.request.deadline.seconds):
             response = await transport.handle_async_request(attempt.request)
             attempt.status, attempt.headers = response.status_code, response.headers
             try:
