@@ -8,11 +8,13 @@ import zlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from . import errors
 from ._attempt import MAX_BODY, Attempt
 from .models import ApiToken, SecretStr
+
+E = TypeVar("E", bound=errors.SignalWireError)
 
 MASK = "**********"
 # How much of a text from outside a message repeats.
@@ -61,13 +63,12 @@ def request_id(attempt: Attempt) -> str | None:
     return next((printable(headers[name], attempt.hidden) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
-def failed(
-    kind: type[errors.SignalWireError], attempt: Attempt, problem: str, *advice: str, applied: bool, **fields: object
-) -> errors.SignalWireError:
+def failed(kind: type[E], attempt: Attempt, problem: str, *advice: str, applied: bool, **fields: object) -> E:
     """Return an error that says what failed, what may exist, and what to do next: for notes and log records, too."""
     call, known = attempt.call, request_id(attempt)
+    about = f"token {call.token_id or repr((call.name or '')[:100])}"
     parts = "; ".join(filter(None, (EFFECTS[call.operation][0] if applied else "", *advice)))
-    text = f"{call.operation} of {call.about} failed: {problem}" + (f" ({parts})" if parts else "")
+    text = f"{call.operation} of {about} failed: {problem}" + (f" ({parts})" if parts else "")
     if known:
         text, fields["request_id"] = f"{text} [request id {known}]", known
     return kind(text, operation=call.operation, may_have_applied=applied, **fields)
@@ -90,11 +91,11 @@ def outcome(attempt: Attempt) -> ApiToken | errors.SignalWireError | None:
 
 
 def _no_response(attempt: Attempt) -> errors.SignalWireError:
-    kind: type[errors.SignalWireError] = errors.APITimeoutError if attempt.late else errors.APIConnectionError
-    host, late = attempt.request.url.host, " in time" if attempt.late else ""
-    problem = f"no response from {host}{late}: {printable(attempt.reason, attempt.hidden)}"
-    if attempt.closed:
-        kind, problem = errors.ConfigurationError, "this client is closed; make a new one"
+    kind: type[errors.SignalWireError] = errors.ConfigurationError
+    problem = "this client is closed; make a new one"
+    if attempt.reason:
+        kind, late = (errors.APITimeoutError, " in time") if attempt.late else (errors.APIConnectionError, "")
+        problem = f"no response from {attempt.request.url.host}{late}: {printable(attempt.reason, attempt.hidden)}"
     advice = "" if attempt.sent else "nothing was sent", attempt.advice
     return failed(kind, attempt, problem, *advice, applied=attempt.sent or attempt.applied)
 
@@ -116,15 +117,12 @@ def _status_error(attempt: Attempt) -> errors.SignalWireError:
 
 def _token(attempt: Attempt) -> ApiToken | errors.SignalWireError:
     """Read a token out of a success, or return the error that keeps all that came."""
-    call, minted = attempt.call, attempt.call.token_id is None
+    call = attempt.call
     try:
         token = call.read(_parse(attempt))
     except (AttributeError, KeyError, TypeError, ValueError):
         return _invalid(attempt, "without a whole token")
-    # Blank or a mask, it is no secret; and no token is minted without permissions.
-    if not token.token.get_secret_value().strip(" \t\r\n*•") or (minted and not token.permissions):
-        return _invalid(attempt, "without a whole token")
-    if not (_same(call.name or "", token.name) if minted else token.id == call.token_id):
+    if not (token.id == call.token_id if call.token_id else _same(call.name or "", token.name)):
         return _invalid(attempt, "about another token")
     return token
 
@@ -141,13 +139,12 @@ def _same(sent: str, told: str) -> bool:
 def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
     """Return the error that keeps all that came."""
     text, fields = _body(attempt).decode("utf-8", "surrogateescape"), _parse(attempt)
-    fields = _top_level(text) if fields is None else fields
-    token_id, token = (isinstance(fields, dict) and fields.get(key) for key in ("id", "token"))
-    token_id = printable(token_id, attempt.hidden) if token_id and isinstance(token_id, str) else None
-    token = SecretStr(token) if token and isinstance(token, str) else None
+    fields = _top_level(text) if fields is None else fields if isinstance(fields, dict) else {}
+    token_id, token = (value if isinstance(value, str) else "" for value in map(fields.get, ("id", "token")))
+    token_id = printable(token_id, attempt.hidden)
     problem = f"HTTP {attempt.status} {problem}" + (", the response was cut off" if attempt.cut_off else "")
     advice = f"the ID in it is {token_id}" if token_id else ""
-    kept = {"body": SecretStr(text), "token_id": token_id, "token": token}
+    kept = {"body": SecretStr(text), "token_id": token_id or None, "token": SecretStr(token) if token else None}
     error = failed(errors.InvalidResponseError, attempt, problem, advice, applied=True, **kept)
     error.add_note("body, token_id and token of this error hold what came")
     return error
@@ -189,16 +186,14 @@ def _top_level(text: str) -> dict[str, str]:
 def _details(attempt: Attempt) -> tuple[errors.ErrorDetail, ...]:
     """Read the problems out of an error's body, in any of the shapes that the platform uses."""
     data = _parse(attempt)
-    several = isinstance(data, dict) and isinstance(data.get("errors"), list)
-    details = []
-    for item in data["errors"] if several else [data]:
-        if isinstance(item, dict):
-            known = {
-                key: redact(str(value), attempt.hidden) for key, value in item.items() if isinstance(value, str | int)
-            }
-            fields = (next((known[name] for name in names if name in known), None) for names in DETAIL_NAMES)
-            details.append(errors.ErrorDetail(*fields))
+    items = data["errors"] if isinstance(data, dict) and isinstance(data.get("errors"), list) else [data]
+    details = [_detail(item, attempt.hidden) for item in items if isinstance(item, dict)]
     return tuple(detail for detail in details if detail.message or detail.code)
+
+
+def _detail(item: dict[str, Any], hidden: Iterable[SecretStr]) -> errors.ErrorDetail:
+    known = {name: redact(str(value), hidden) for name, value in item.items() if isinstance(value, str | int)}
+    return errors.ErrorDetail(*(next((known[n] for n in names if n in known), None) for names in DETAIL_NAMES))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -107,8 +107,14 @@ class Attempt:
         self.outer = sys.exc_info()[1]
         # 0 until a response comes.
         self.status, self.headers, self.content = 0, httpx.Headers(), bytearray()
-        self.closed = self.sent = self.cut_off = self.late = False
+        self.sent = self.cut_off = self.late = False
         self.reason = self.advice = ""
+
+    def begin(self, response: httpx.Response) -> Any:
+        """Keep the head of a response; return its body's stream."""
+        self.status, self.headers = response.status_code, response.headers
+        # A transport that was passed in may have read it already.
+        return httpx.ByteStream(response.content) if response.is_stream_consumed else response.stream
 
     def feed(self, chunk: bytes) -> bool:
         """Keep a piece of the response's body and tell whether more is wanted."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
 from typing import Self, TypeAlias
 from uuid import UUID
@@ -48,8 +47,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         ...     vault.write("signalwire/ci", created.token.get_secret_value())
     """
 
-    _sleep, _shield, _awaits = staticmethod(time.sleep), contextlib.nullcontext, False
-    _transports_class = _transport.SyncTransports
+    _sleep, _transports_class = staticmethod(time.sleep), _transport.SyncTransports
 
     def create(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None
@@ -174,8 +172,7 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
         ...     await vault.write("signalwire/ci", created.token.get_secret_value())
     """
 
-    _sleep, _shield, _awaits = staticmethod(anyio.sleep), functools.partial(anyio.CancelScope, shield=True), True
-    _transports_class = _transport.AsyncTransports
+    _sleep, _transports_class = staticmethod(anyio.sleep), _transport.AsyncTransports
 
     async def create(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None

@@ -34,16 +34,12 @@ class Call(Generic[T]):
         """The JSON to send, empty for none."""
         return json.dumps(self.request["json"]).encode() if "json" in self.request else b""
 
-    @property
-    def about(self) -> str:
-        """What the call is about, by the token's ID or its name."""
-        return f"token {self.token_id or repr((self.name or '')[:100])}"
-
     def read(self, fields: Any) -> ApiToken:
         """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""
-        response = TokenResponse.from_dict(fields)
-        if not isinstance(fields["permissions"], list):
-            raise TypeError
+        response, listed = TokenResponse.from_dict(fields), isinstance(fields["permissions"], list)
+        # Blank or a mask, it is no secret; and no token is minted without permissions.
+        if not (listed and response.token.strip(" \t\r\n*•") and (self.token_id or response.permissions)):
+            raise ValueError
         # What the service grants can be sent back as it is; what is no string is left to the model to refuse.
         permissions = (UnlistedPermission(p) if type(p) is str else p for p in response.permissions)
         return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))  # type: ignore[arg-type]

@@ -26,23 +26,19 @@ async def _refused(stored: object) -> None:
 class Rotating(Sender[Transport]):
     """What mints, stores and deletes in one step."""
 
-    # What only a client knows.
-    _awaits: bool
-    _shield: Callable[[], Any]
-
     async def _create(self, new: Call[ApiToken], store: Store | None, stays: str = "") -> ApiToken:
         """Mint a token and let `store` persist it: what cannot be stored is deleted. `stays` names what it replaces."""
         # Only a rotation must have one.
         if not callable(store) and (store is not None or stays):
             raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
-        if not self._awaits and inspect.iscoroutinefunction(store):
+        if not self._transports.awaits and inspect.iscoroutinefunction(store):
             raise TypeError("store is a coroutine function; AsyncProjectTokens awaits it")
         process, created = os.getpid(), None
         try:
             created = await self._call(new)
             stored = store(created) if store else None
             if inspect.isawaitable(stored):
-                await (stored if self._awaits else _refused(stored))
+                await (stored if self._transports.awaits else _refused(stored))
         except BaseException as failure:
             # A child of fork that leaves the store of its parent has nothing to delete or to say.
             if created is None or process != os.getpid():
@@ -86,7 +82,7 @@ class Rotating(Sender[Transport]):
         """
         deletion = _operations.delete(token.id, missing_ok=True)
         try:
-            with self._shield():
+            with self._transports.shield():
                 await self._call(deletion)
         except BaseException as failure:
             ended = f"{what} failed with {type(leaving).__name__}, and then " if isinstance(leaving, Exception) else ""

@@ -145,11 +145,11 @@ class Sender(Generic[Transport]):
 def _log_success(attempt: Attempt, token: ApiToken | None) -> None:
     # No text is built that nobody wants.
     if logger.isEnabledFor(logging.INFO):
-        call, request_id, about = attempt.call, _answers.request_id(attempt), attempt.call.about
+        call, request_id, about = attempt.call, _answers.request_id(attempt), str(attempt.call.token_id)
         if token is not None:
             permissions = _answers.printable(",".join(token.permissions))
-            about = f"token {token.id}, name {token.name!r}, permissions {permissions}"
-        text = f"{call.operation}: {about}, request id {request_id}"
+            about = f"{token.id}, name {token.name!r}, permissions {permissions}"
+        text = f"{call.operation}: token {about}, request id {request_id}"
         tell(logging.INFO, text, call, token, request_id=request_id)
 
 

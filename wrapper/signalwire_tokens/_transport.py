@@ -62,6 +62,8 @@ def _proxy(url: httpx.URL, tls: ssl.SSLContext) -> httpx.Proxy | None:
 class SyncTransports:
     """One transport for each call in flight, kept for another call after a whole exchange and closed after all else."""
 
+    awaits: ClassVar[bool] = False
+    shield: ClassVar[Any] = contextlib.nullcontext
     _base: ClassVar[type[Any]] = httpx.BaseTransport
     _plain: ClassVar[Callable[..., Any]] = httpx.HTTPTransport
     _no_turns = contextlib.nullcontext()
@@ -95,7 +97,6 @@ class SyncTransports:
         # An attempt's time begins with its turn.
         async with turns:
             if self.closed:
-                attempt.closed = True
                 return
             try:
                 transport = transport or self._take(idle)
@@ -129,16 +130,14 @@ class SyncTransports:
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         """Send, and read the response; tell whether it was read to its end."""
         current_deadline.set(attempt.request.deadline)
-        response = transport.handle_request(attempt.request)
-        attempt.status, attempt.headers = response.status_code, response.headers
+        body = attempt.begin(transport.handle_request(attempt.request))
         try:
-            # A transport that was passed in may have read it already.
-            for chunk in (response.content,) if response.is_stream_consumed else response.stream:
+            for chunk in body:
                 if not attempt.feed(chunk):
                     return False
                 attempt.request.deadline.left()
         finally:
-            response.stream.close()
+            body.close()
         return True
 
     async def _close(self, transports: list[Any]) -> None:
@@ -151,6 +150,7 @@ class SyncTransports:
 class AsyncTransports(SyncTransports):
     """The same for an async client."""
 
+    awaits, shield = True, functools.partial(anyio.CancelScope, shield=True)
     _base, _plain = httpx.AsyncBaseTransport, httpx.AsyncHTTPTransport
 
     def _here(self) -> Any:
@@ -163,21 +163,18 @@ class AsyncTransports(SyncTransports):
             # One bound on the whole is enough, and another on each wait takes time.
             attempt.request.extensions.clear()
         with anyio.move_on_after(attempt.request.deadline.seconds):
-            response = await transport.handle_async_request(attempt.request)
-            attempt.status, attempt.headers = response.status_code, response.headers
+            body = attempt.begin(await transport.handle_async_request(attempt.request))
             try:
-                if response.is_stream_consumed:
-                    return attempt.feed(response.content)
-                async for chunk in response.stream:
+                async for chunk in body:
                     if not attempt.feed(chunk):
                         return False
             finally:
-                await response.stream.aclose()
+                await body.aclose()
             return True
         raise TimeoutError
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:
             # In the midst of a cancellation too, or the socket stays open.
-            with anyio.CancelScope(shield=True), contextlib.suppress(Exception):
+            with self.shield(), contextlib.suppress(Exception):
                 await transports.pop().aclose()
