@@ -5,7 +5,7 @@ import json
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -43,7 +43,7 @@ EFFECTS = {
 }
 
 
-def redact(text: str, secrets: Iterable[SecretStr]) -> str:
+def redact(text: str, secrets: tuple[SecretStr, ...]) -> str:
     """Mask in a text that came from outside the credentials, and whatever may be a secret of the service."""
     for secret in secrets:
         text = text.replace(secret.get_secret_value(), MASK)
@@ -51,7 +51,7 @@ def redact(text: str, secrets: Iterable[SecretStr]) -> str:
     return re.sub(r"Basic (?!Constraints)\S+|[A-Za-z0-9_+=-]{40,}", MASK, text)
 
 
-def printable(text: str, secrets: Iterable[SecretStr] = ()) -> str:
+def printable(text: str, secrets: tuple[SecretStr, ...] = ()) -> str:
     """Redact what came from outside, cut it and put it on one line: it goes into logs and messages."""
     text = redact(text, secrets)[:MAX_TEXT]
     return "".join(char if char.isprintable() else " " for char in text)
@@ -191,7 +191,7 @@ def _details(attempt: Attempt) -> tuple[errors.ErrorDetail, ...]:
     return tuple(detail for detail in details if detail.message or detail.code)
 
 
-def _detail(item: dict[str, Any], hidden: Iterable[SecretStr]) -> errors.ErrorDetail:
+def _detail(item: dict[str, Any], hidden: tuple[SecretStr, ...]) -> errors.ErrorDetail:
     known = {name: redact(str(value), hidden) for name, value in item.items() if isinstance(value, str | int)}
     return errors.ErrorDetail(*(next((known[n] for n in names if n in known), None) for names in DETAIL_NAMES))
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Self, TypeAlias
-from uuid import UUID
+from typing import Self
 
 import anyio
 import httpx
@@ -14,9 +13,7 @@ from . import _operations, _transport
 from ._rotation import Rotating, Store, Temporary
 from ._sending import __version__ as __version__  # noqa: PLC0414 - public, too
 from ._sending import run
-from .models import ApiToken, Permissions
-
-Id: TypeAlias = UUID | str
+from .models import ApiToken, Id, Permissions
 
 
 class ProjectTokens(Rotating[httpx.BaseTransport]):

@@ -14,7 +14,7 @@ from signalwire_rest.api.project_tokens import create_token, delete_token, updat
 from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
 from signalwire_rest.types import UNSET
 
-from .models import ApiToken, Permissions, SecretStr, UnlistedPermission, parse_permissions
+from .models import ApiToken, Id, Permissions, SecretStr, UnlistedPermission, parse_permissions
 
 T = TypeVar("T")
 
@@ -45,30 +45,26 @@ class Call(Generic[T]):
         return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))  # type: ignore[arg-type]
 
 
-def create(name: str, permissions: Permissions, subproject_id: UUID | str | None) -> Call[ApiToken]:
+# The model takes the enum alone, and an UnlistedPermission serves in its place: hence Any, here and below.
+def create(name: str, permissions: Permissions, subproject_id: Id | None) -> Call[ApiToken]:
     """Describe the minting of a token; raise TypeError or ValueError for arguments that cannot be right."""
-    # The ignored types, here and below: the model takes the enum alone, and an UnlistedPermission serves in its place.
-    request = CreateTokenRequest(
-        name=_checked_name(name),
-        permissions=parse_permissions(permissions),  # type: ignore[arg-type]
-        subproject_id=UNSET if subproject_id is None else checked_id("subproject_id", subproject_id),
-    )
+    granted: Any = parse_permissions(permissions)
+    subproject = UNSET if subproject_id is None else checked_id("subproject_id", subproject_id)
+    request = CreateTokenRequest(name=_checked_name(name), permissions=granted, subproject_id=subproject)
     return Call("create", create_token._get_kwargs(body=request), name=name)
 
 
-def update(token_id: UUID | str, name: str | None, permissions: Permissions | None) -> Call[ApiToken]:
+def update(token_id: Id, name: str | None, permissions: Permissions | None) -> Call[ApiToken]:
     """Describe a change of a token; raise TypeError or ValueError for arguments that cannot be right."""
     if name is None and permissions is None:
         raise ValueError("nothing to change: give name, permissions or both")
-    request = UpdateTokenRequest(
-        name=UNSET if name is None else _checked_name(name),
-        permissions=UNSET if permissions is None else parse_permissions(permissions),  # type: ignore[arg-type]
-    )
+    granted: Any = UNSET if permissions is None else parse_permissions(permissions)
+    request = UpdateTokenRequest(name=UNSET if name is None else _checked_name(name), permissions=granted)
     token = checked_id("token_id", token_id)
     return Call("update", update_token._get_kwargs(token, body=request), token, name)
 
 
-def delete(token_id: UUID | str, *, missing_ok: bool = False) -> Call[None]:
+def delete(token_id: Id, *, missing_ok: bool = False) -> Call[None]:
     """Describe the deletion of a token; raise TypeError or ValueError for an ID that cannot be right."""
     token = checked_id("token_id", token_id)
     return Call("delete", delete_token._get_kwargs(token), token, missing_ok=missing_ok)
@@ -84,7 +80,7 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def checked_id(argument: str, value: UUID | str) -> UUID:
+def checked_id(argument: str, value: Id) -> UUID:
     """Return an ID as a UUID; raise TypeError or ValueError, if none."""
     if not isinstance(value, (UUID, str)):
         hint = ", pass the token's id" if isinstance(value, ApiToken) or hasattr(value, "get_secret_value") else ""

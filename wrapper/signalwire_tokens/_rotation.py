@@ -6,13 +6,12 @@ import os
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
-from uuid import UUID
 
 from . import _operations
 from ._operations import Call
 from ._sending import Sender, Transport, run, tell
 from .errors import NotFoundError, RotationError, SignalWireError
-from .models import ApiToken
+from .models import ApiToken, Id
 
 Store: TypeAlias = Callable[[ApiToken], object]
 
@@ -55,7 +54,7 @@ class Rotating(Sender[Transport]):
             raise
         return created
 
-    async def _rotate(self, token_id: UUID | str, new: Call[ApiToken], store: Store) -> ApiToken:
+    async def _rotate(self, token_id: Id, new: Call[ApiToken], store: Store) -> ApiToken:
         """Mint a token, let `store` persist it, and delete the old one."""
         old = _operations.delete(token_id)
         created = await self._create(new, store, f", and the old token {old.token_id} stays")

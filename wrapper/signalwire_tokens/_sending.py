@@ -8,7 +8,6 @@ import random
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Generic, TypeVar, cast
-from uuid import UUID
 
 import httpx
 
@@ -16,7 +15,7 @@ from . import _answers, _credentials, _retry, _transport
 from ._attempt import Attempt, Request, forget_frames
 from ._operations import Call
 from .errors import SignalWireError
-from .models import ApiToken, Secret
+from .models import ApiToken, Id, Secret
 
 __version__ = "0.1.0"
 
@@ -71,7 +70,7 @@ class Sender(Generic[Transport]):
     def __init__(
         self,
         space: str | None = None,
-        project_id: UUID | str | None = None,
+        project_id: Id | None = None,
         api_token: Secret | None = None,
         *,
         timeout: float = 30.0,

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import os
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import getproxies, proxy_bypass
@@ -64,9 +63,8 @@ class SyncTransports:
 
     awaits: ClassVar[bool] = False
     shield: ClassVar[Any] = contextlib.nullcontext
-    _base: ClassVar[type[Any]] = httpx.BaseTransport
-    _plain: ClassVar[Callable[..., Any]] = httpx.HTTPTransport
-    _no_turns = contextlib.nullcontext()
+    _base: ClassVar[Any] = httpx.BaseTransport
+    _plain: ClassVar[Any] = httpx.HTTPTransport
 
     def __init__(self, given: Any, origin: str) -> None:
         if given is not None and not isinstance(given, self._base):
@@ -99,7 +97,10 @@ class SyncTransports:
             if self.closed:
                 return
             try:
-                transport = transport or self._take(idle)
+                # Other threads may take the last one.
+                with contextlib.suppress(IndexError):
+                    transport = transport or idle.pop()
+                transport = transport or self._new()
                 whole = await self._talk(transport, attempt)
             except BaseException as failure:
                 attempt.fail(failure, transport, self.proxy)
@@ -110,12 +111,6 @@ class SyncTransports:
                     idle += [transport] if whole else []
                     await self._close([transport] if not whole else idle if self.closed else [])
 
-    def _take(self, idle: list[Any]) -> Any:
-        # Other threads may take the last one.
-        with contextlib.suppress(IndexError):
-            return idle.pop()
-        return self._new()
-
     async def close(self) -> None:
         """Close what is idle; each call in flight closes its own."""
         self.closed = True
@@ -125,7 +120,7 @@ class SyncTransports:
 
     def _here(self) -> Any:
         """Return the turns and the idle transports of this process, and in async of this event loop."""
-        return self._everywhere.setdefault(os.getpid(), (self._no_turns, []))
+        return self._everywhere.setdefault(os.getpid(), (contextlib.nullcontext(), []))
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         """Send, and read the response; tell whether it was read to its end."""

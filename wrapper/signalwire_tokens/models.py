@@ -81,6 +81,7 @@ class UnlistedPermission(str):
         return str(self)
 
 
+Id: TypeAlias = UUID | str
 Permissions: TypeAlias = Iterable[Permission | PermissionName | UnlistedPermission]
 
 
