@@ -5,7 +5,6 @@ import json
 import re
 import unicodedata
 import zlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -77,7 +76,7 @@ def failed(kind: type[E], attempt: Attempt, problem: str, *advice: str, applied:
 def outcome(attempt: Attempt) -> ApiToken | errors.SignalWireError | None:
     """Return the result of an attempt, or the error to raise."""
     call, status = attempt.call, attempt.status
-    if not status:
+    if status < 0:
         return _no_response(attempt)
     if status == 404 and call.operation == "delete" and (call.missing_ok or attempt.applied):
         return None
@@ -101,7 +100,7 @@ def _no_response(attempt: Attempt) -> errors.SignalWireError:
 
 
 def _status_error(attempt: Attempt) -> errors.SignalWireError:
-    status, details, retry_after = attempt.status, _details(attempt), _retry_after(attempt.headers)
+    status, details, retry_after = attempt.status, _details(attempt), _retry_after(attempt)
     kind, advice = STATUSES.get(status, (errors.InternalServerError if status >= 500 else errors.APIStatusError, ""))
     said = (f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
     text = printable(f"HTTP {status}: {'; '.join(said)}").removesuffix(": ")
@@ -196,15 +195,15 @@ def _detail(item: dict[str, Any], hidden: tuple[SecretStr, ...]) -> errors.Error
     return errors.ErrorDetail(*(next((known[n] for n in names if n in known), None) for names in DETAIL_NAMES))
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def _retry_after(attempt: Attempt) -> float | None:
     """Read a Retry-After header, seconds or a date, as seconds from now; None if it is neither."""
-    value = headers.get("retry-after", "")
+    value = attempt.headers.get("retry-after", "")
     if re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*", value):
         return float(value)
     if (until := _date(value)) is None:
         return None
     # By the service's own clock: this machine's may be wrong.
-    return max(0.0, (until - (_date(headers.get("date", "")) or datetime.now(UTC))).total_seconds())
+    return max(0.0, (until - (_date(attempt.headers.get("date", "")) or datetime.now(UTC))).total_seconds())
 
 
 def _date(value: str) -> datetime | None:

@@ -105,8 +105,8 @@ class Attempt:
         self.call, self.request, self.hidden, self.applied = call, request, hidden, applied
         # What the caller is handling is his own.
         self.outer = sys.exc_info()[1]
-        # 0 until a response comes.
-        self.status, self.headers, self.content = 0, httpx.Headers(), bytearray()
+        # Below any status until a response comes.
+        self.status, self.headers, self.content = -1, httpx.Headers(), bytearray()
         self.sent = self.cut_off = self.late = False
         self.reason = self.advice = ""
 
@@ -125,7 +125,7 @@ class Attempt:
         """Keep what there is to say of a failure, and nothing of the failure: its frames hold the credentials."""
         links = list(_links(failure, self.outer))
         kinds = [type(link) for link in links]
-        self.cut_off = bool(self.status)
+        self.cut_off = self.status >= 0
         self.sent = self.cut_off or self.request.sent(failure, transport)
         # httpx-aiohttp calls every lost connection a ConnectTimeout; its cause says what it was.
         told = next((kind for kind in kinds if kind.__module__.startswith("aiohttp")), kinds[0])

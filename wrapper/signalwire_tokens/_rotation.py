@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
 from . import _operations
-from ._operations import Call
 from ._sending import Sender, Transport, run, tell
 from .errors import NotFoundError, RotationError, SignalWireError
 from .models import ApiToken, Id
@@ -25,7 +24,7 @@ async def _refused(stored: object) -> None:
 class Rotating(Sender[Transport]):
     """What mints, stores and deletes in one step."""
 
-    async def _create(self, new: Call[ApiToken], store: Store | None, stays: str = "") -> ApiToken:
+    async def _create(self, new: _operations.Call[ApiToken], store: Store | None, stays: str = "") -> ApiToken:
         """Mint a token and let `store` persist it: what cannot be stored is deleted. `stays` names what it replaces."""
         # Only a rotation must have one.
         if not callable(store) and (store is not None or stays):
@@ -54,7 +53,7 @@ class Rotating(Sender[Transport]):
             raise
         return created
 
-    async def _rotate(self, token_id: Id, new: Call[ApiToken], store: Store) -> ApiToken:
+    async def _rotate(self, token_id: Id, new: _operations.Call[ApiToken], store: Store) -> ApiToken:
         """Mint a token, let `store` persist it, and delete the old one."""
         old = _operations.delete(token_id)
         created = await self._create(new, store, f", and the old token {old.token_id} stays")
@@ -99,7 +98,7 @@ class Rotating(Sender[Transport]):
 class Temporary:
     """A token for the time of a block, deleted on every way out; either client uses its own half."""
 
-    def __init__(self, new: Call[ApiToken], mint: Callable[[Call[ApiToken]], Any], discard: Callable[..., Any]) -> None:
+    def __init__(self, new: _operations.Call[ApiToken], mint: Callable[..., Any], discard: Callable[..., Any]) -> None:
         self._new, self._mint, self._discard = new, mint, discard
 
     async def __aenter__(self) -> ApiToken:
@@ -126,7 +125,7 @@ class Temporary:
         run(self.__aexit__(kind, leaving, frames))
 
 
-def _warn(new: Call[ApiToken], token: ApiToken, process: int) -> None:
+def _warn(new: _operations.Call[ApiToken], token: ApiToken, process: int) -> None:
     if process == os.getpid():
         text = f"token {token.id} may still exist, delete it: its block was left without a deletion"
         tell(logging.ERROR, text, new, token)

@@ -133,8 +133,7 @@ class Sender(Generic[Transport]):
     def _attempt(self, call: Call[Any], *, applied: bool) -> Attempt:
         described, content = call.request, call.body
         headers = self._headers(len(content), **described.get("headers", {}))
-        url = _url(self._origin + described["url"])
-        request = Request(described["method"], url, headers, content, self._timeout)
+        request = Request(described["method"], _url(self._origin + described["url"]), headers, content, self._timeout)
         return Attempt(call, request, self._hidden, applied=applied)
 
     def __repr__(self) -> str:
@@ -146,8 +145,7 @@ def _log_success(attempt: Attempt, token: ApiToken | None) -> None:
     if logger.isEnabledFor(logging.INFO):
         call, request_id, about = attempt.call, _answers.request_id(attempt), str(attempt.call.token_id)
         if token is not None:
-            permissions = _answers.printable(",".join(token.permissions))
-            about = f"{token.id}, name {token.name!r}, permissions {permissions}"
+            about = f"{token.id}, name {token.name!r}, permissions {_answers.printable(','.join(token.permissions))}"
         text = f"{call.operation}: token {about}, request id {request_id}"
         tell(logging.INFO, text, call, token, request_id=request_id)
 

@@ -12,8 +12,9 @@ from attrs.validators import deep_iterable, instance_of
 from signalwire_rest.models.permission import Permission as Permission  # noqa: PLC0414 - this module's, too
 from signalwire_rest.models.permission import PermissionName as PermissionName  # noqa: PLC0414
 
-# The dashboard's names for permissions that the API calls otherwise.
+# What is longer is not repeated in a message: it may be a secret.
 LONGEST_SHOWN = 24
+# The dashboard's names for permissions that the API calls otherwise.
 DASHBOARD_NAMES = {"voice": "calling", "tasks": "tasking"}
 
 
@@ -112,7 +113,6 @@ _BY_VALUE = {permission.value: permission for permission in Permission}
 def parse_permissions(values: Iterable[str]) -> list[Permission | UnlistedPermission]:
     """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
     if isinstance(values, str):
-        # A long one is not repeated, here and below: it may be a secret.
         such = f", such as [{str(values)!r}]" if len(values) <= LONGEST_SHOWN else ""
         raise ValueError(f"permissions must be a list{such}, not a bare string")  # noqa: TRY004
     if isinstance(values, Mapping):
