@@ -18,6 +18,7 @@ E = TypeVar("E", bound=errors.SignalWireError)
 MASK = "**********"
 # How much of a text from outside a message repeats.
 MAX_TEXT = 500
+ENCODINGS = ("gzip", "x-gzip", "deflate")
 REQUEST_ID_HEADERS = ("x-request-id", "x-signalwire-request-id", "request-id", "x-amzn-requestid")
 # The fields of an ErrorDetail, each under all its names.
 DETAIL_NAMES = (("type",), ("code",), ("message", "detail", "title", "error"), ("attribute",), ("url", "more_info"))
@@ -152,7 +153,8 @@ def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
 def _body(attempt: Attempt) -> bytes:
     """Return the body, decompressed as far as it goes and as a token could need."""
     content = bytes(attempt.content)
-    zipped = attempt.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}
+    # The content is looked at first: to search the headers takes longer.
+    zipped = content[:1] in {b"\x1f", b"\x78"} and attempt.headers.get("content-encoding", "").lower() in ENCODINGS
     found, rest = b"", content if zipped else b""
     with contextlib.suppress(zlib.error):
         # Members follow each other; the cap disarms a bomb.

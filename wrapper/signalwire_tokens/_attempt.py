@@ -101,14 +101,15 @@ class Attempt:
     `hidden` is what no text may repeat. `applied`: an earlier attempt may have been carried out.
     """
 
+    # Below any status until a response comes.
+    status, headers = -1, httpx.Headers()
+    sent = cut_off = late = False
+    reason = advice = ""
+
     def __init__(self, call: Call[Any], request: Request, hidden: tuple[SecretStr, ...], *, applied: bool) -> None:
         self.call, self.request, self.hidden, self.applied = call, request, hidden, applied
         # What the caller is handling is his own.
-        self.outer = sys.exc_info()[1]
-        # Below any status until a response comes.
-        self.status, self.headers, self.content = -1, httpx.Headers(), bytearray()
-        self.sent = self.cut_off = self.late = False
-        self.reason = self.advice = ""
+        self.outer, self.content = sys.exc_info()[1], bytearray()
 
     def begin(self, response: httpx.Response) -> Any:
         """Keep the head of a response; return its body's stream."""
