@@ -1,12 +1,13 @@
 """An attempt: a request that leaves once, the deadline, and what came of it."""
 
 import contextlib
+import functools
 import re
 import socket
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Self
 
@@ -23,6 +24,9 @@ MAX_BODY = 1024 * 1024
 REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 PLAIN = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.MockTransport)
 
+# Parsing a URL costs as much as all the rest of a request.
+_url = functools.lru_cache(httpx.URL)
+
 
 class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncIterator[bytes]):
     """A request that is its own body, which leaves once: a transport that retries by itself would mint twice.
@@ -30,10 +34,12 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
     To read it, as mocks and tracing do, is not to send it, and does not make it replayable.
     """
 
-    def __init__(self, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes, timeout: float) -> None:
-        self._whole, self._taken, self._was_read, self.deadline = body, False, False, Deadline(timeout)
+    def __init__(self, call: Call[Any], origin: str, headers: Callable[..., httpx.Headers], timeout: float) -> None:
+        self._whole, self._taken, self._was_read, self.deadline = call.body, False, False, Deadline(timeout)
         waits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
-        super().__init__(method, url, headers=headers, stream=self, extensions={"timeout": waits})
+        own = headers(len(self._whole), **call.request.get("headers", {}))
+        url = _url(origin + call.request["url"])
+        super().__init__(call.request["method"], url, headers=own, stream=self, extensions={"timeout": waits})
 
     def __iter__(self) -> Iterator[bytes]:
         if self._taken:

@@ -49,7 +49,7 @@ class Call(Generic[T]):
 def create(name: str, permissions: Permissions, subproject_id: Id | None) -> Call[ApiToken]:
     """Describe the minting of a token; raise TypeError or ValueError for arguments that cannot be right."""
     granted: Any = parse_permissions(permissions)
-    subproject = UNSET if subproject_id is None else checked_id("subproject_id", subproject_id)
+    subproject = UNSET if subproject_id is None else _checked_id("subproject_id", subproject_id)
     request = CreateTokenRequest(name=_checked_name(name), permissions=granted, subproject_id=subproject)
     return Call("create", create_token._get_kwargs(body=request), name=name)
 
@@ -60,13 +60,13 @@ def update(token_id: Id, name: str | None, permissions: Permissions | None) -> C
         raise ValueError("nothing to change: give name, permissions or both")
     granted: Any = UNSET if permissions is None else parse_permissions(permissions)
     request = UpdateTokenRequest(name=UNSET if name is None else _checked_name(name), permissions=granted)
-    token = checked_id("token_id", token_id)
+    token = _checked_id("token_id", token_id)
     return Call("update", update_token._get_kwargs(token, body=request), token, name)
 
 
 def delete(token_id: Id, *, missing_ok: bool = False) -> Call[None]:
     """Describe the deletion of a token; raise TypeError or ValueError for an ID that cannot be right."""
-    token = checked_id("token_id", token_id)
+    token = _checked_id("token_id", token_id)
     return Call("delete", delete_token._get_kwargs(token), token, missing_ok=missing_ok)
 
 
@@ -80,7 +80,7 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def checked_id(argument: str, value: Id) -> UUID:
+def _checked_id(argument: str, value: Id) -> UUID:
     """Return an ID as a UUID; raise TypeError or ValueError, if none."""
     if not isinstance(value, (UUID, str)):
         hint = ", pass the token's id" if isinstance(value, ApiToken) or hasattr(value, "get_secret_value") else ""

@@ -24,9 +24,6 @@ Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
 logger = logging.getLogger("signalwire_tokens")
 
-# Parsing a URL costs as much as all the rest of a request.
-_url = functools.lru_cache(httpx.URL)
-
 
 def tell(
     level: int, text: str, call: Call[Any], about: object = None, *, leaving: Any = None, request_id: object = None
@@ -108,7 +105,8 @@ class Sender(Generic[Transport]):
         """Make a call, with retries where the policy allows them; return its result or raise its error."""
         applied, number = False, 0
         while True:
-            attempt, pause = self._attempt(call, applied=applied), None
+            request = Request(call, self._origin, self._headers, self._timeout)
+            attempt, pause = Attempt(call, request, self._hidden, applied=applied), None
             try:
                 await self._transports.exchange(attempt)
                 result = _answers.outcome(attempt)
@@ -129,12 +127,6 @@ class Sender(Generic[Transport]):
             if pause is None:
                 raise result
             applied, number = result.may_have_applied, number + 1
-
-    def _attempt(self, call: Call[Any], *, applied: bool) -> Attempt:
-        described, content = call.request, call.body
-        headers = self._headers(len(content), **described.get("headers", {}))
-        request = Request(described["method"], _url(self._origin + described["url"]), headers, content, self._timeout)
-        return Attempt(call, request, self._hidden, applied=applied)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self._about}"
