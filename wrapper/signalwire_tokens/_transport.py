@@ -27,11 +27,6 @@ class _BoundedSocket(ssl.SSLSocket):
         super().settimeout(deadline.left() if deadline and value else value)
 
 
-def tls_context() -> ssl.SSLContext:
-    """Return the context for the trust settings as they are now; clients with the same settings share it."""
-    return _tls_context(*map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))))
-
-
 def _state(path: str | None) -> object:
     entries = [Path(path), *Path(path).glob("*")] if path else []
     with contextlib.suppress(OSError):
@@ -75,7 +70,9 @@ class SyncTransports:
         self._everywhere: dict[int, Any] = {}
         try:
             if given is None:
-                tls, limits = tls_context(), httpx.Limits(max_connections=1)
+                # Clients with the same trust settings share a context; it is made anew when they change.
+                trust = map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+                tls, limits = _tls_context(*trust), httpx.Limits(max_connections=1)
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
                 self._new = functools.partial(self._plain, verify=tls, proxy=proxy, limits=limits)
