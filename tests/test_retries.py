@@ -114,7 +114,7 @@ def test_any_other_status_is_raised_at_once(flavour, space, living, waits, opera
 def test_what_was_never_sent_is_sent_again(flavour, living, waits, operation):
     failures = [httpx.ConnectError("refused"), httpx.PoolTimeout("busy"), httpx.ConnectTimeout("slow")]
 
-    def respond(request):
+    def respond(_request):
         if failures:
             raise failures.pop(0)
         name = "new" if operation == "update" else "ci"
@@ -257,7 +257,7 @@ def test_max_retries_is_a_limit(flavour, space, living, waits, retries):
 @pytest.mark.parametrize("client", [ProjectTokens, AsyncProjectTokens])
 def test_two_retries_are_the_default(client):
     made = client("http://127.0.0.1:1", "project", "t")
-    assert made._sender.max_retries == 2
+    assert made._max_retries == 2
 
 
 @pytest.mark.parametrize(

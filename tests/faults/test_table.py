@@ -109,7 +109,7 @@ class Cell:
         if not self.always:
             self.server.open()
             # The healthy answer must not be late on a loaded machine.
-            tokens._sender.timeout = 30.0
+            tokens._timeout = 30.0
 
     def _run_sync(self) -> None:
         class Tokens(ProjectTokens):

@@ -6,37 +6,15 @@ PYTEST_DONT_REWRITE: there is no assertion to rewrite, and an import before pyte
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._client import AsyncProjectTokens, ProjectTokens
+    from ._client import AsyncProjectTokens, ProjectTokens, __version__
     from .errors import *
     from .models import ApiToken, Permission, PermissionName, SecretStr, UnlistedPermission
 
-__version__ = "0.1.0"
-
-__all__ = [
-    "APIConnectionError",
-    "APIStatusError",
-    "APITimeoutError",
-    "ApiToken",
-    "AsyncProjectTokens",
-    "AuthenticationError",
-    "BadRequestError",
-    "ConfigurationError",
-    "ErrorDetail",
-    "InternalServerError",
-    "InvalidResponseError",
-    "NotFoundError",
-    "Permission",
-    "PermissionDeniedError",
-    "PermissionName",
-    "ProjectTokens",
-    "RateLimitError",
-    "RotationError",
-    "SecretStr",
-    "SignalWireError",
-    "UnlistedPermission",
-    "UnprocessableEntityError",
-    "__version__",
-]
+__all__ = ["ApiToken", "AsyncProjectTokens", "Permission", "PermissionName", "ProjectTokens", "SecretStr"]
+__all__ += ["UnlistedPermission", "__version__"]
+__all__ += ["APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError"]
+__all__ += ["ConfigurationError", "ErrorDetail", "InternalServerError", "InvalidResponseError", "NotFoundError"]
+__all__ += ["PermissionDeniedError", "RateLimitError", "RotationError", "SignalWireError", "UnprocessableEntityError"]
 
 
 def __getattr__(name: str) -> object:

@@ -7,20 +7,18 @@ import json
 import re
 import unicodedata
 import zlib
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from . import errors
-from .models import SecretStr
+from .models import ApiToken, SecretStr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from uuid import UUID
-
-    from .models import ApiToken
+    from ._operations import Call
 
 E = TypeVar("E", bound=errors.SignalWireError)
 
@@ -31,43 +29,25 @@ MAX_TEXT = 500
 REQUEST_ID_HEADERS = ("x-request-id", "x-signalwire-request-id", "request-id", "x-amzn-requestid")
 # The fields of an ErrorDetail, each under all its names.
 DETAIL_NAMES = (("type",), ("code",), ("message", "detail", "title", "error"), ("attribute",), ("url", "more_info"))
-STATUS_ERRORS = {
-    400: errors.BadRequestError,
-    401: errors.AuthenticationError,
-    403: errors.PermissionDeniedError,
-    404: errors.NotFoundError,
-    422: errors.UnprocessableEntityError,
-    429: errors.RateLimitError,
-}
-CREDENTIALS_ADVICE = (
+CREDENTIALS = (
     "the project ID or the API token is wrong, or the API token lacks the management permission; "
     "check SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN against the dashboard"
 )
-ADVICE = {
-    401: CREDENTIALS_ADVICE,
-    403: CREDENTIALS_ADVICE,
-    404: "no such token or subproject; check the IDs and the space",
-    429: "too many requests; call again later",
+# The error and the advice of a status.
+STATUSES: dict[int, tuple[type[errors.APIStatusError], str]] = {
+    400: (errors.BadRequestError, ""),
+    401: (errors.AuthenticationError, CREDENTIALS),
+    403: (errors.PermissionDeniedError, CREDENTIALS),
+    404: (errors.NotFoundError, "no such token or subproject; check the IDs and the space"),
+    422: (errors.UnprocessableEntityError, ""),
+    429: (errors.RateLimitError, "too many requests; call again later"),
 }
-UNKNOWN_OUTCOME = {
-    "create": "a token of this name may exist: look in the dashboard before trying again",
-    "update": "the change may have been made: update again to be sure",
-    "delete": "the token may be gone: delete again to be sure",
+# What to say of a call that may have been carried out, and of one that was not.
+EFFECTS = {
+    "create": ("a token of this name may exist: look in the dashboard before trying again", "nothing was minted"),
+    "update": ("the change may have been made: update again to be sure", "nothing was changed"),
+    "delete": ("the token may be gone: delete again to be sure", "nothing was deleted"),
 }
-UNTOUCHED = {"create": "nothing was minted", "update": "nothing was changed", "delete": "nothing was deleted"}
-
-
-class Call(Protocol):
-    """What a response is read for, and what an error, a note or a log record is about."""
-
-    operation: str
-    token_id: UUID | None
-    name: str | None
-    missing_ok: bool
-
-    def read(self, fields: Any) -> ApiToken:
-        """Make a token of what a success describes; raise for what does not fit."""
-        ...
 
 
 @attrs.frozen
@@ -82,18 +62,16 @@ class Answer:
 
     def body(self) -> bytes:
         """Return the content, decompressed as far as it goes and as a token could need."""
-        content = self.content
-        if self.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}:
-            found, rest = b"", content
-            with contextlib.suppress(zlib.error):
-                # Members follow each other; the cap disarms a bomb.
-                while rest and len(found) < MAX_BODY:
-                    # 32 lets zlib tell gzip from deflate.
-                    member = zlib.decompressobj(32 + zlib.MAX_WBITS)
-                    found += member.decompress(rest, MAX_BODY - len(found))
-                    rest = member.unused_data
-            return found or content
-        return content
+        zipped = self.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}
+        found, rest = b"", self.content if zipped else b""
+        with contextlib.suppress(zlib.error):
+            # Members follow each other; the cap disarms a bomb.
+            while rest and len(found) < MAX_BODY:
+                # 32 lets zlib tell gzip from deflate.
+                member = zlib.decompressobj(32 + zlib.MAX_WBITS)
+                found += member.decompress(rest, MAX_BODY - len(found))
+                rest = member.unused_data
+        return found or self.content
 
 
 def redact(text: str, secrets: Iterable[SecretStr]) -> str:
@@ -110,19 +88,21 @@ def printable(text: str, secrets: Iterable[SecretStr] = ()) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-def about(call: Call) -> str:
+def about(call: Call[Any], token: ApiToken | None = None) -> str:
     """Name what a call is about."""
+    if token is not None:
+        return f"token {token.id}, name {token.name!r}, permissions {printable(','.join(token.permissions))}"
     return f"token {call.token_id or repr((call.name or '')[:100])}"
 
 
-def sentence(call: Call, problem: str, *advice: str, applied: bool, request_id: object = None) -> str:
+def sentence(call: Call[Any], problem: str, *advice: str, applied: bool, request_id: object = None) -> str:
     """Say what failed, what may exist, and what to do next: the one text of errors, notes and log records."""
-    parts = "; ".join(filter(None, (UNKNOWN_OUTCOME[call.operation] if applied else "", *advice)))
-    text = f"{call.operation} of {about(call)} failed: {problem}" + (f" ({parts})" if parts else "")
-    return text + (f" [request id {request_id}]" if request_id else "")
+    parts = "; ".join(filter(None, (EFFECTS[call.operation][0] if applied else "", *advice)))
+    known = f" [request id {request_id}]" if request_id else ""
+    return f"{call.operation} of {about(call)} failed: {problem}" + (f" ({parts})" if parts else "") + known
 
 
-def failed(kind: type[E], call: Call, problem: str, *advice: str, applied: bool, **fields: object) -> E:
+def failed(kind: type[E], call: Call[Any], problem: str, *advice: str, applied: bool, **fields: object) -> E:
     """Return an error about a call."""
     text = sentence(call, problem, *advice, applied=applied, request_id=fields.get("request_id"))
     return kind(text, operation=call.operation, may_have_applied=applied, **fields)
@@ -133,7 +113,7 @@ def request_id(headers: Mapping[str, str], secrets: Iterable[SecretStr]) -> str 
     return next((printable(headers[name], secrets) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
-def outcome(call: Call, answer: Answer, *, applied: bool) -> ApiToken | errors.SignalWireError | None:
+def outcome(call: Call[Any], answer: Answer, *, applied: bool) -> ApiToken | errors.SignalWireError | None:
     """Return the result, or the error to raise. `applied`: an earlier attempt may have been carried out."""
     status = answer.status
     if status == 404 and call.operation == "delete" and (call.missing_ok or applied):
@@ -147,33 +127,22 @@ def outcome(call: Call, answer: Answer, *, applied: bool) -> ApiToken | errors.S
     return _invalid(call, answer, "with a body that says nothing of a deletion", {})
 
 
-def _status_error(call: Call, answer: Answer, *, applied: bool) -> errors.APIStatusError:
-    status = answer.status
-    details = _details(answer)
+def _status_error(call: Call[Any], answer: Answer, *, applied: bool) -> errors.APIStatusError:
+    status, details, retry_after = answer.status, _details(answer), _retry_after(answer.headers)
+    kind, advice = STATUSES.get(status, (errors.InternalServerError if status >= 500 else errors.APIStatusError, ""))
     said = (f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
     text = printable(f"HTTP {status}: {'; '.join(said)}").removesuffix(": ")
-    retry_after = _retry_after(answer.headers)
-    advice = ADVICE.get(status, "")
     if retry_after and status >= 429:
         advice = f"the service asks to wait {retry_after:g} s"
-    if 300 <= status < 400 and answer.headers.get("location"):
-        target = printable(answer.headers["location"], answer.hidden)
+    if 300 <= status < 400 and (target := printable(answer.headers.get("location", ""), answer.hidden)):
         advice = f"it redirects to {target}, and no redirect is followed; check the space"
-    return failed(
-        errors.InternalServerError if status >= 500 else STATUS_ERRORS.get(status, errors.APIStatusError),
-        call,
-        text,
-        advice,
-        # A client error was refused. A redirect says nothing about the effect, nor does a 408 that a gateway gives.
-        applied=applied or not 400 <= status < 500 or status == 408,
-        request_id=request_id(answer.headers, answer.hidden),
-        status_code=status,
-        errors=details,
-        retry_after=retry_after,
-    )
+    # A client error was refused. A redirect says nothing about the effect, nor does a 408 that a gateway gives.
+    applied = applied or not 400 <= status < 500 or status == 408
+    fields = {"request_id": request_id(answer.headers, answer.hidden), "retry_after": retry_after}
+    return failed(kind, call, text, advice, applied=applied, status_code=status, errors=details, **fields)
 
 
-def _token(call: Call, answer: Answer) -> ApiToken | errors.InvalidResponseError:
+def _token(call: Call[Any], answer: Answer) -> ApiToken | errors.InvalidResponseError:
     """Read a token out of a success, or return the error that keeps all that came."""
     fields = _parse(answer.body())
     try:
@@ -195,21 +164,18 @@ def _same(sent: str, told: str) -> bool:
     return bool(other) and mine.startswith(other.rstrip(".…\ufffd"))
 
 
-def _invalid(call: Call, answer: Answer, problem: str, fields: Any) -> errors.InvalidResponseError:
+def _invalid(call: Call[Any], answer: Answer, problem: str, fields: Any) -> errors.InvalidResponseError:
     text = answer.body().decode("utf-8", "surrogateescape")
-    if fields is None:
-        fields = _top_level(text)
+    fields = _top_level(text) if fields is None else fields
     token_id, token = (isinstance(fields, dict) and fields.get(key) for key in ("id", "token"))
-    error = failed(
-        errors.InvalidResponseError,
-        call,
-        f"HTTP {answer.status} {problem}" + ("" if answer.whole else ", the response was cut off"),
-        applied=True,
-        request_id=request_id(answer.headers, answer.hidden),
-        body=SecretStr(text),
-        token_id=printable(token_id, answer.hidden) if token_id and isinstance(token_id, str) else None,
-        token=SecretStr(token) if token and isinstance(token, str) else None,
-    )
+    kept = {
+        "body": SecretStr(text),
+        "token_id": printable(token_id, answer.hidden) if token_id and isinstance(token_id, str) else None,
+        "token": SecretStr(token) if token and isinstance(token, str) else None,
+        "request_id": request_id(answer.headers, answer.hidden),
+    }
+    problem = f"HTTP {answer.status} {problem}" + ("" if answer.whole else ", the response was cut off")
+    error = failed(errors.InvalidResponseError, call, problem, applied=True, **kept)
     error.add_note("body, token_id and token of this error hold what came")
     return error
 
@@ -232,10 +198,9 @@ def _top_level(text: str) -> dict[str, str]:
 
 
 def _parse(body: bytes) -> Any:
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    return None
 
 
 def _details(answer: Answer) -> tuple[errors.ErrorDetail, ...]:
@@ -243,12 +208,11 @@ def _details(answer: Answer) -> tuple[errors.ErrorDetail, ...]:
     data = _parse(answer.body())
     several = isinstance(data, dict) and isinstance(data.get("errors"), list)
     items = [item for item in (data["errors"] if several else [data]) if isinstance(item, dict)]
-
-    def read(item: dict[str, Any], names: tuple[str, ...]) -> str | None:
-        found = (str(item[name]) for name in names if isinstance(item.get(name), (str, int)))
-        return next((redact(text, answer.hidden) for text in found), None)
-
-    details = (errors.ErrorDetail(*(read(item, names) for names in DETAIL_NAMES)) for item in items)
+    known = [
+        [[item[n] for n in names if isinstance(item.get(n), (str, int))] for names in DETAIL_NAMES] for item in items
+    ]
+    read = ((redact(str(values[0]), answer.hidden) if values else None for values in fields) for fields in known)
+    details = [errors.ErrorDetail(*fields) for fields in read]
     return tuple(detail for detail in details if detail.message or detail.code)
 
 
@@ -264,8 +228,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _date(value: str) -> datetime | None:
-    try:
+    with contextlib.suppress(ValueError, OverflowError):
         date = parsedate_to_datetime(value)
         return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    return None

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
-import random
 import time
-from typing import TYPE_CHECKING, NoReturn, Self, TypeAlias
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Self, TypeAlias
 from uuid import UUID
 
 import anyio
+import httpx
 
-from . import _credentials, _operations, _rotation, _transport
-from ._sending import Sender, run
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
-
-    import httpx
-
-    from ._rotation import Store
-    from .models import ApiToken, Permissions, Secret
+from . import _operations, _transport
+from ._rotation import Rotating, Store, Temporary
+from ._sending import __version__ as __version__  # noqa: PLC0414 - public, too
+from ._sending import run
+from .models import ApiToken, Permissions
 
 Id: TypeAlias = UUID | str
 
 
-async def _refuse(stored: Awaitable[object]) -> NoReturn:
-    if inspect.iscoroutine(stored):
-        stored.close()
-    raise TypeError("store returned an awaitable, so it has stored nothing yet; AsyncProjectTokens awaits it")
-
-
-async def _settle(stored: Awaitable[object]) -> None:
-    await stored
-
-
-class ProjectTokens:
+class ProjectTokens(Rotating[httpx.BaseTransport]):
     """Creates, changes, rotates and deletes the API tokens of a SignalWire project.
 
     Safe to share between threads and over a fork. Close it, or use it as a context manager: what is in flight then
@@ -52,7 +36,7 @@ class ProjectTokens:
         timeout: The seconds for each address that a connection is tried to, and for all of an attempt that follows.
             On plain HTTP and with a `transport` they bound each wait, and the body of the response in all. Default: 30.
         max_retries: How often a call is retried, after a wait of up to 60 seconds each time. Default: 2.
-        transport: What sends, such as `httpx.HTTPTransport(proxy=...)`. All calls share it, and it is never closed here.
+        transport: What sends, such as `httpx.HTTPTransport(proxy=...)`. All calls share it; it is never closed here.
             Default: transports of its own, one for each call in flight.
 
     Raises:
@@ -65,35 +49,8 @@ class ProjectTokens:
         ...     vault.write("signalwire/ci", created.token.get_secret_value())
     """
 
-    _sleep = staticmethod(time.sleep)
-    _random = staticmethod(random.random)
-    # For the repr of a client whose arguments are refused.
-    _about = "(...)"
-
-    def __init__(
-        self,
-        space: str | None = None,
-        project_id: Id | None = None,
-        api_token: Secret | None = None,
-        *,
-        timeout: float = 30.0,
-        max_retries: int = 2,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        # Masked at once, in the very names, so that no traceback shows them.
-        space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
-        self._transports = _transport.SyncTransports(transport)
-        self._sender = Sender(
-            given,
-            self._transports,
-            timeout=timeout,
-            max_retries=max_retries,
-            sleep=lambda seconds: self._sleep(seconds),
-            random=lambda: self._random(),
-            settle=_refuse,
-            shield=contextlib.nullcontext,
-        )
-        self._about = self._sender.about
+    _sleep, _shield, _awaits = staticmethod(time.sleep), contextlib.nullcontext, False
+    _transports_class = _transport.SyncTransports
 
     def create(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None
@@ -117,8 +74,7 @@ class ProjectTokens:
             >>> tokens.create("ci-deploy", [Permission.CALLING, "messaging"]).token
             SecretStr('**********')
         """
-        new = _operations.create(name, permissions, subproject_id)
-        return run(_rotation.create(self._sender, new, store, awaits=False))
+        return run(self._create(_operations.create(name, permissions, subproject_id), store))
 
     def update(self, token_id: Id, *, name: str | None = None, permissions: Permissions | None = None) -> ApiToken:
         """Change a token's name, its permissions, or both. Its secret stays.
@@ -139,7 +95,7 @@ class ProjectTokens:
             >>> tokens.update(created.id, permissions=["calling"]).permissions
             (<Permission.CALLING: 'calling'>,)
         """
-        return run(self._sender.call(_operations.update(token_id, name, permissions)))
+        return run(self._call(_operations.update(token_id, name, permissions)))
 
     def delete(self, token_id: Id, *, missing_ok: bool = False) -> None:
         """Delete a token: whoever uses it is refused from then on. This cannot be undone.
@@ -155,7 +111,7 @@ class ProjectTokens:
         Example:
             >>> tokens.delete(created.id)
         """
-        run(self._sender.call(_operations.delete(token_id, missing_ok=missing_ok)))
+        run(self._call(_operations.delete(token_id, missing_ok=missing_ok)))
 
     def rotate(
         self, token_id: Id, name: str, permissions: Permissions, *, store: Store, subproject_id: Id | None = None
@@ -177,7 +133,7 @@ class ProjectTokens:
             >>> tokens.rotate(old_id, "ci", ["fax"], store=lambda new: vault.write("ci", new.token.get_secret_value()))
         """
         old, new = _operations.delete(token_id), _operations.create(name, permissions, subproject_id)
-        return run(_rotation.rotate(self._sender, old, new, store, awaits=False))
+        return run(self._rotate(old, new, store))
 
     def temporary(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
@@ -194,11 +150,12 @@ class ProjectTokens:
             >>> with tokens.temporary("job", ["messaging"]) as token:
             ...     run_job(token.token.get_secret_value())
         """
-        return _rotation.Temporary(self._sender, _operations.create(name, permissions, subproject_id))
+        new = _operations.create(name, permissions, subproject_id)
+        return Temporary(new, self._call, self._discard)
 
     def close(self) -> None:
         """Close the connections that are idle; each call in flight closes its own. Closing twice does no harm."""
-        self._transports.close()
+        run(self._transports.close())
 
     def __enter__(self) -> Self:
         return self
@@ -206,15 +163,12 @@ class ProjectTokens:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}{self._about}"
 
-
-class AsyncProjectTokens:
+class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
     """Creates, changes, rotates and deletes the API tokens of a SignalWire project, with asyncio or trio.
 
-    As `ProjectTokens`, awaited: see there. Safe to share between tasks, event loops and over a fork. Close it, or use it
-    as an async context manager. `transport` is an `httpx.AsyncBaseTransport`; `timeout` bounds an attempt in all. 64
+    As `ProjectTokens`, awaited: see there. Safe to share between tasks, event loops and over a fork. Close it, or use
+    it as an async context manager. `transport` is an `httpx.AsyncBaseTransport`; `timeout` bounds an attempt in all. 64
     calls are in flight at once; the others wait for their turn, with which their time begins.
 
     Example:
@@ -223,72 +177,45 @@ class AsyncProjectTokens:
         ...     await vault.write("signalwire/ci", created.token.get_secret_value())
     """
 
-    _sleep = staticmethod(anyio.sleep)
-    _random = staticmethod(random.random)
-    _about = "(...)"
-
-    def __init__(
-        self,
-        space: str | None = None,
-        project_id: Id | None = None,
-        api_token: Secret | None = None,
-        *,
-        timeout: float = 30.0,
-        max_retries: int = 2,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
-        self._transports = _transport.AsyncTransports(transport)
-        self._sender = Sender(
-            given,
-            self._transports,
-            timeout=timeout,
-            max_retries=max_retries,
-            sleep=lambda seconds: self._sleep(seconds),
-            random=lambda: self._random(),
-            settle=_settle,
-            shield=functools.partial(anyio.CancelScope, shield=True),
-        )
-        self._about = self._sender.about
+    _sleep, _shield, _awaits = staticmethod(anyio.sleep), functools.partial(anyio.CancelScope, shield=True), True
+    _transports_class = _transport.AsyncTransports
 
     async def create(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None
     ) -> ApiToken:
         """Mint a token. As `ProjectTokens.create`, awaited, and so is what `store` returns."""
-        return await _rotation.create(self._sender, _operations.create(name, permissions, subproject_id), store)
+        return await self._create(_operations.create(name, permissions, subproject_id), store)
 
     async def update(
         self, token_id: Id, *, name: str | None = None, permissions: Permissions | None = None
     ) -> ApiToken:
         """Change a token's name, its permissions, or both. As `ProjectTokens.update`, awaited."""
-        return await self._sender.call(_operations.update(token_id, name, permissions))
+        return await self._call(_operations.update(token_id, name, permissions))
 
     async def delete(self, token_id: Id, *, missing_ok: bool = False) -> None:
         """Delete a token. As `ProjectTokens.delete`, awaited."""
-        await self._sender.call(_operations.delete(token_id, missing_ok=missing_ok))
+        await self._call(_operations.delete(token_id, missing_ok=missing_ok))
 
     async def rotate(
         self, token_id: Id, name: str, permissions: Permissions, *, store: Store, subproject_id: Id | None = None
     ) -> ApiToken:
         """Put a new token in an old one's place. As `ProjectTokens.rotate`, awaited, and so is what `store` returns."""
         old, new = _operations.delete(token_id), _operations.create(name, permissions, subproject_id)
-        return await _rotation.rotate(self._sender, old, new, store)
+        return await self._rotate(old, new, store)
 
     def temporary(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
     ) -> AbstractAsyncContextManager[ApiToken]:
         """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
-        return _rotation.AsyncTemporary(self._sender, _operations.create(name, permissions, subproject_id))
+        new = _operations.create(name, permissions, subproject_id)
+        return Temporary(new, self._call, self._discard)
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop. As `ProjectTokens.close`, awaited."""
-        await self._transports.aclose()
+        await self._transports.close()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}{self._about}"

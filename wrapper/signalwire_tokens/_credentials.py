@@ -16,11 +16,12 @@ from .errors import ConfigurationError
 from .models import SecretStr
 
 # The arguments, each with the environment variable that stands in for it.
-VARIABLES = {
-    "space": "SIGNALWIRE_SPACE",
-    "project_id": "SIGNALWIRE_PROJECT_ID",
-    "api_token": "SIGNALWIRE_API_TOKEN",
-}
+VARIABLES = {name: f"SIGNALWIRE_{name.upper()}" for name in ("space", "project_id", "api_token")}
+NO_SPACE = (
+    "space (or SIGNALWIRE_SPACE) is no space: expected a name such as example, a host such as example.signalwire.com, "
+    "or an https:// URL without user info, path and query (http:// for loopback only); the order of the arguments is "
+    "space, project_id, api_token"
+)
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 SPACE = rf"(?:https?://)?(?:{LABEL}(?:\.{LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?/?"
 
@@ -53,22 +54,14 @@ def resolve(*given: Masked) -> Credentials:
 
     Space, project and token come masked, as people mix them up, and no message repeats what was given.
     """
-    missing = [
-        name for name, v in zip(VARIABLES, given, strict=True) if v is None and VARIABLES[name] not in os.environ
-    ]
-    if missing:
-        raise ConfigurationError(
-            f"no value for {', '.join(missing)}: set {', '.join(VARIABLES[name] for name in missing)} in the "
-            "environment or, in Python, pass it to the client"
-        )
+    asked = [name for name, value in zip(VARIABLES, given, strict=True) if value is None]
+    if missing := [name for name in asked if VARIABLES[name] not in os.environ]:
+        named = f"{', '.join(missing)}: set {', '.join(VARIABLES[name] for name in missing)}"
+        raise ConfigurationError(f"no value for {named} in the environment or, in Python, pass it to the client")
     space, user, password = map(_value, VARIABLES, given)
     origin = _origin(space)
     if origin is None:
-        raise ConfigurationError(
-            "space (or SIGNALWIRE_SPACE) is no space: expected a name such as example, a host such as "
-            "example.signalwire.com, or an https:// URL without user info, path and query (http:// for loopback only); "
-            "the order of the arguments is space, project_id, api_token"
-        )
+        raise ConfigurationError(NO_SPACE)
     if ":" in user.get_secret_value():
         raise ConfigurationError("project_id (or SIGNALWIRE_PROJECT_ID) has a colon; expected the project's UUID")
     pair = f"{user.get_secret_value()}:{password.get_secret_value()}"
@@ -96,10 +89,8 @@ def _value(argument: str, given: Masked) -> SecretStr:
     if given.get_secret_value() == str(given):
         raise ConfigurationError(f"{source} is the mask that a SecretStr shows; use its get_secret_value()")
     if not re.fullmatch("[!-~]+", given.get_secret_value()):
-        raise ConfigurationError(
-            f"{source} has white space or characters other than ASCII; was a line end copied into {argument} (or "
-            f"{variable})?"
-        )
+        copied = f"was a line end copied into {argument} (or {variable})?"
+        raise ConfigurationError(f"{source} has white space or characters other than ASCII; {copied}")
     return given
 
 

@@ -6,7 +6,7 @@ Nothing else calls `signalwire_rest`, so a rename upstream ends here.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import attrs
@@ -15,10 +15,7 @@ from signalwire_rest.api.project_tokens import create_token, delete_token, updat
 from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
 from signalwire_rest.types import UNSET
 
-from .models import ApiToken, SecretStr, UnlistedPermission, parse_permissions
-
-if TYPE_CHECKING:
-    from .models import Permissions
+from .models import ApiToken, Permissions, SecretStr, UnlistedPermission, parse_permissions
 
 T = TypeVar("T")
 
@@ -39,7 +36,7 @@ class Call(Generic[T]):
         return json.dumps(self.request["json"]).encode() if "json" in self.request else b""
 
     def read(self, fields: Any) -> ApiToken:
-        """Make a token of what a success describes; raise AttributeError, KeyError, TypeError or ValueError if none fits."""
+        """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""
         response = TokenResponse.from_dict(fields)
         if not isinstance(fields["permissions"], list):
             raise TypeError
@@ -88,7 +85,7 @@ def _checked_name(name: str) -> str:
 
 
 def checked_id(argument: str, value: UUID | str) -> UUID:
-    """Return an ID as a UUID; raise TypeError or ValueError if it is none."""
+    """Return an ID as a UUID; raise TypeError or ValueError, if none."""
     if not isinstance(value, (UUID, str)):
         hint = ", pass the token's id" if isinstance(value, ApiToken) or hasattr(value, "get_secret_value") else ""
         raise TypeError(f"{argument} must be a UUID or a str, not {type(value).__name__}{hint}")

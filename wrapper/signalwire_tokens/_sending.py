@@ -6,23 +6,24 @@ import contextlib
 import functools
 import logging
 import platform
+import random
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Generic, TypeVar, cast
+from uuid import UUID
 
 import httpx
 
-from . import __version__, _answers, _credentials, _retry, _transport
+from . import _answers, _credentials, _retry, _transport
+from ._attempt import Attempt, Request, forget_frames
+from ._operations import Call
 from .errors import APIConnectionError, APITimeoutError, ConfigurationError, SignalWireError
-from .models import ApiToken
+from .models import ApiToken, Secret
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from contextlib import AbstractContextManager
-
-    from ._operations import Call
+__version__ = "0.1.0"
 
 T = TypeVar("T")
-
+Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
 logger = logging.getLogger("signalwire_tokens")
 
@@ -31,30 +32,23 @@ _url = functools.lru_cache(httpx.URL)
 
 
 def tell(
-    level: int,
-    text: str,
-    call: Call[Any],
-    token: object = None,
-    *,
-    request_id: str | None = None,
-    leaving: BaseException | None = None,
+    level: int, text: str, call: Call[Any], about: object = None, *, leaving: Any = None, request_id: object = None
 ) -> None:
-    """Log a text, with fields for an inventory, and note it on what leaves, as applications disable loggers."""
-    minted = token if isinstance(token, ApiToken) else None
-    token_id = minted.id if minted else getattr(token, "token_id", None) or call.token_id
+    """Log a text, with fields for an inventory; note it on what is leaving, too, as applications disable loggers."""
+    token = about if isinstance(about, ApiToken) else None
+    token_id = token.id if token else getattr(about, "token_id", None) or call.token_id
     fields = {
         "operation": call.operation,
-        "token_id": str(token_id) if token_id else None,
-        "token_name": minted.name if minted else call.name,
-        "permissions": [*minted.permissions] if minted else call.request.get("json", {}).get("permissions"),
-        "request_id": request_id or getattr(token, "request_id", None),
+        "token_id": token_id and str(token_id),
+        "token_name": token.name if token else call.name,
+        "permissions": [*token.permissions] if token else call.request.get("json", {}).get("permissions"),
+        "request_id": request_id or getattr(about, "request_id", None),
     }
     # Neither a handler that raises nor an exception that takes no note may cost a token or replace an interruption.
     with contextlib.suppress(Exception):
         logger.log(level, "%s", text, extra=fields)
     with contextlib.suppress(Exception):
-        if leaving is not None:
-            leaving.add_note(text)
+        leaving.add_note(text)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -66,21 +60,28 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
             return cast("T", done.value)
 
 
-class Sender:
-    """Makes the calls of a client, whichever way that waits."""
+class Sender(Generic[Transport]):
+    """What makes the calls of a client, whichever way it waits."""
+
+    # For the repr of a client whose arguments are refused.
+    _about = "(...)"
+    _random = staticmethod(random.random)
+    # What only a client knows.
+    _sleep: Callable[[float], Any]
+    _transports_class: ClassVar[type[_transport.SyncTransports]]
 
     def __init__(
         self,
-        given: list[_credentials.Masked],
-        transports: _transport.SyncTransports | _transport.AsyncTransports,
+        space: str | None = None,
+        project_id: UUID | str | None = None,
+        api_token: Secret | None = None,
         *,
-        timeout: float,
-        max_retries: int,
-        sleep: Callable[[float], Any],
-        random: Callable[[], float],
-        settle: Callable[[Awaitable[object]], Awaitable[None]],
-        shield: Callable[[], AbstractContextManager[Any]],
+        timeout: float = 30.0,
+        max_retries: int = 2,
+        transport: Transport | None = None,
     ) -> None:
+        # Masked at once, in the very names, so that no traceback shows them.
+        space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
         credentials = _credentials.resolve(*given)
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
             raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
@@ -90,43 +91,24 @@ class Sender:
             raise TypeError(f"max_retries must be an int, not {type(max_retries).__name__}")
         if max_retries < 0:
             raise ValueError("max_retries must not be negative; 0 makes one attempt of every call")
-        transports.reach(credentials.origin)
-        self.transports = transports
-        self.timeout = float(timeout)
-        self.max_retries = max_retries
-        self.settle = settle
-        self.shield = shield
-        self.about = f"(space={credentials.origin!r}, project_id={credentials.project_id!r})"
-        self._origin = credentials.origin
-        self._hidden = credentials.hidden
-        self._sleep = sleep
-        self._random = random
+        self._transports = self._transports_class(transport, credentials.origin)
+        self._origin, self._hidden = credentials.origin, credentials.hidden
+        self._about = f"(space={credentials.origin!r}, project_id={credentials.project_id!r})"
+        self._timeout, self._max_retries = float(timeout), max_retries
         agent = f"signalwire-tokens/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
-        fixed = {
-            "Host": httpx.URL(credentials.origin).netloc.decode(),
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": agent,
-        }
+        fixed = {"Host": httpx.URL(credentials.origin).netloc.decode(), "Accept": "application/json"}
+        fixed |= {"Accept-Encoding": "identity", "User-Agent": agent}
 
         @functools.lru_cache(maxsize=256)
-        def headers(content_type: str, length: int) -> httpx.Headers:
+        def headers(length: int, **described: str) -> httpx.Headers:
             # A length even for no body: without it some transports announce a chunked one. As httpx.Headers, which
             # mask the credentials in their repr.
-            kind = {"Content-Type": content_type} if content_type else {}
-            authorization = {"Authorization": credentials.authorization.get_secret_value()}
-            return httpx.Headers(fixed | kind | {"Content-Length": str(length)} | authorization)
+            credential = {"Authorization": credentials.authorization.get_secret_value()}
+            return httpx.Headers({**fixed, **described, "Content-Length": str(length), **credential})
 
         self._headers = headers
 
-    def _attempt(self, call: Call[Any]) -> _transport.Attempt:
-        described, content = call.request, call.body
-        headers = self._headers(described.get("headers", {}).get("Content-Type", ""), len(content))
-        url = _url(self._origin + described["url"])
-        request = _transport.Request(described["method"], url, headers, content, self.timeout)
-        return _transport.Attempt(request, self.timeout, _answers.MAX_BODY)
-
-    async def call(self, call: Call[T]) -> T:
+    async def _call(self, call: Call[T]) -> T:
         """Make a call, with retries where the policy allows them; return its result or raise its error."""
         applied, number = False, 0
         while True:
@@ -137,7 +119,7 @@ class Sender:
                     self._log_success(call, attempt, result)
                     return cast("T", result)
                 applied = result.may_have_applied
-                if number < self.max_retries:
+                if number < self._max_retries:
                     pause = _retry.wait(result, number, self._random(), cut_off=attempt.cut_off)
                 if pause is not None:
                     tell(logging.WARNING, f"{result}; retry in {pause:.1f} s", call, result)
@@ -145,62 +127,56 @@ class Sender:
                     if waited is not None:
                         await waited
             except BaseException as interruption:
-                _transport.forget_frames(interruption, attempt.outer)
-                self._tell_interrupted(call, attempt, interruption, result, applied=applied)
+                forget_frames(interruption, attempt.outer)
+                done = applied or attempt.sent if result is None else getattr(result, "may_have_applied", True)
+                self._tell_interrupted(call, attempt, interruption, applied=done)
                 raise
             if pause is None:
                 raise result
             number += 1
 
-    async def _outcome(self, call: Call[Any], attempt: _transport.Attempt, *, applied: bool) -> Any:
+    def _attempt(self, call: Call[Any]) -> Attempt:
+        described, content = call.request, call.body
+        headers = self._headers(len(content), **described.get("headers", {}))
+        url = _url(self._origin + described["url"])
+        request = Request(described["method"], url, headers, content, self._timeout)
+        return Attempt(request, self._timeout, _answers.MAX_BODY)
+
+    async def _outcome(self, call: Call[Any], attempt: Attempt, *, applied: bool) -> Any:
         """Make an attempt; return the result, or the error to raise. `applied`: an earlier one may have worked."""
-        if not await self.transports.exchange(attempt):
+        if not await self._transports.exchange(attempt):
             problem = "this client is closed; make a new one"
             return _answers.failed(ConfigurationError, call, problem, "nothing was sent", applied=applied)
         if attempt.response is not None:
             return self._read(call, attempt, applied=applied)
-        return _answers.failed(
-            APITimeoutError if attempt.late else APIConnectionError,
-            call,
-            f"no response from {attempt.request.url.host}{' in time' if attempt.late else ''}: "
-            + _answers.printable(attempt.reason, self._hidden),
-            "" if attempt.sent else "nothing was sent",
-            _transport.advice(attempt, self.transports.proxy),
-            applied=attempt.sent or applied,
+        kind, late = (APITimeoutError, " in time") if attempt.late else (APIConnectionError, "")
+        problem = (
+            f"no response from {attempt.request.url.host}{late}: {_answers.printable(attempt.reason, self._hidden)}"
         )
+        advice = "" if attempt.sent else "nothing was sent", attempt.advice(self._transports.proxy)
+        return _answers.failed(kind, call, problem, *advice, applied=attempt.sent or applied)
 
-    def _read(self, call: Call[Any], attempt: _transport.Attempt, *, applied: bool) -> Any:
-        response = cast("httpx.Response", attempt.response)
-        content = bytes(attempt.content)
+    def _read(self, call: Call[Any], attempt: Attempt, *, applied: bool) -> Any:
+        response, content = cast("httpx.Response", attempt.response), bytes(attempt.content)
         answer = _answers.Answer(response.status_code, response.headers, content, not attempt.cut_off, self._hidden)
         return _answers.outcome(call, answer, applied=applied)
 
-    def _log_success(self, call: Call[Any], attempt: _transport.Attempt, result: object) -> None:
+    def _log_success(self, call: Call[Any], attempt: Attempt, result: Any) -> None:
         # No text is built that nobody wants.
-        if not logger.isEnabledFor(logging.INFO):
-            return
-        about, response = _answers.about(call), cast("httpx.Response", attempt.response)
-        if isinstance(result, ApiToken):
-            permissions = _answers.printable(",".join(result.permissions), self._hidden)
-            about = f"token {result.id}, name {result.name!r}, permissions {permissions}"
-        request_id = _answers.request_id(response.headers, self._hidden)
-        text = f"{call.operation}: {about}, request id {request_id}"
-        tell(logging.INFO, text, call, result, request_id=request_id)
+        if logger.isEnabledFor(logging.INFO):
+            request_id = _answers.request_id(cast("httpx.Response", attempt.response).headers, self._hidden)
+            text = f"{call.operation}: {_answers.about(call, result)}, request id {request_id}"
+            tell(logging.INFO, text, call, result, request_id=request_id)
 
     def _tell_interrupted(
-        self,
-        call: Call[Any],
-        attempt: _transport.Attempt,
-        interruption: BaseException,
-        error: SignalWireError | None,
-        *,
-        applied: bool,
+        self, call: Call[Any], attempt: Attempt, interruption: BaseException, *, applied: bool
     ) -> None:
         """Say what may exist, or that nothing was done, when a cancellation or an exit cuts a call off."""
-        applied = error.may_have_applied if isinstance(error, SignalWireError) else applied or attempt.sent
         came = None if attempt.response is None else self._read(call, attempt, applied=True)
         known = getattr(came, "id", None) or getattr(came, "token_id", None)
-        nothing = "" if applied else _answers.UNTOUCHED[call.operation]
-        problem = f"interrupted by {type(interruption).__name__}"
-        text = _answers.sentence(call, problem, f"its ID is {known}" if known else nothing, applied=applied)
+        advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[call.operation][1]
+        text = _answers.sentence(call, f"interrupted by {type(interruption).__name__}", advice, applied=applied)
         tell(logging.WARNING if applied else logging.INFO, text, call, came, leaving=interruption)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self._about}"
