@@ -16,7 +16,7 @@ BENCH := .venv-bench
 # The lowest and the newest versions of what the library needs.
 FLOORS := .venv-floors
 NEWEST := .venv-newest
-CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials lifecycle messages models parity retries rotation turns wire)
+CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials lifecycle messages models parity promises retries rotation transports turns wire)
 # Node tools check the spec independently. Without npm the tests that want them are skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
