@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
+# A worker for each core. Tests start many processes, which should not compile the library anew each.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 DOCS_VENV ?= .venv-docs
 DOCS_BIN := $(DOCS_VENV)/$(notdir $(BIN))
 DOCS_READY := $(DOCS_VENV)/.ready
@@ -16,7 +18,7 @@ BENCH := .venv-bench
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
+.PHONY: help demo test coverage reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -24,11 +26,14 @@ help: ## Show the targets
 demo: $(READY) ## Mint, change and delete a token: on a fake space, or on a real one if SIGNALWIRE_* are set
 	@$(BIN)/python examples/demo.py
 
-test: $(READY) $(NODE) ## Run the tests; every line and branch of wrapper/ must be covered
-	@$(BIN)/python -m pytest --cov --cov-report=term --ignore=tests/drills --ignore=tests/sdk $(ARGS)
+test: $(READY) $(NODE) ## Run the tests
+	@$(PYTEST) --ignore=tests/drills --ignore=tests/sdk $(ARGS)
+
+coverage: $(READY) $(NODE) ## Run the tests; every line and branch of wrapper/ must be covered
+	@$(PYTEST) --cov --cov-report=term --ignore=tests/drills --ignore=tests/sdk $(ARGS)
 
 drills: $(READY) ## Drill `make update-spec` with each change of the docs page that is expected
-	@$(BIN)/python -m pytest tests/drills $(ARGS)
+	@$(PYTEST) tests/drills $(ARGS)
 
 test-sdk: $(READY) $(SDK)/.ready ## Let SignalWire's own SDK use a fake space
 	@$(BIN)/python -m pytest tests/sdk $(ARGS)
@@ -72,7 +77,8 @@ generate: $(READY) ## Regenerate generated/ from openapi.yaml, the overlay and t
 	$(BIN)/python scripts/apply_overlay.py openapi.yaml openapi-overlay.yaml generated/openapi.yaml
 	@for path in generated/* generated/.[!.]*; do [ "$$path" = generated/openapi.yaml ] || rm -rf "$$path"; done
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/openapi-python-client generate --path generated/openapi.yaml \
-		--config generator-config.yaml --meta none --output-path generated/signalwire_rest --overwrite --fail-on-warning
+		--config generator-config.yaml --custom-template-path scripts/templates --meta none \
+		--output-path generated/signalwire_rest --overwrite --fail-on-warning
 	touch generated/signalwire_rest/py.typed
 
 check-generated: generate ## Fail, with the diff, if regenerating changes anything that is committed
@@ -121,7 +127,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > $(VENV)/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes constraints.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode constraints.txt
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

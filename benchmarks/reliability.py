@@ -238,11 +238,11 @@ def page(results: dict[str, dict[str, Outcome]]) -> str:
     """Return the page that tells of the measurement."""
     summary = {
         "more than one token for one call": lambda outcome: outcome.minted > 1,
-        "something untrue, or an error that says nothing of a token that lives": lambda outcome: (
+        "an untrue result, or an error that says nothing of a token that exists": lambda outcome: (
             not outcome.is_true and outcome.seconds is not None
         ),
         "a secret in the text of an error": lambda outcome: outcome.shown.endswith("in the text"),
-        "a secret in an error only a reporter of locals shows": lambda outcome: outcome.shown.endswith("reporter"),
+        "a secret in the local variables of a traceback": lambda outcome: outcome.shown.endswith("reporter"),
         "a redirect to another host followed": lambda outcome: outcome.followed,
         f"no end within {LIMIT:.0f} seconds": lambda outcome: outcome.seconds is None,
     }
@@ -270,34 +270,32 @@ PAGE = """\
 
 # Reliability
 
-What one call of `create` does when the network or the service fails, {faults} ways: this library {ours} beside
-SignalWire's own Python SDK (`signalwire-sdk` {sdk}, as it comes and with `retries=2`, as many attempts as this
-library makes), on Python {python}.
+What one call of `create` does under {faults} faults of the network or the service. This library {ours} is measured
+beside SignalWire's own Python SDK (`signalwire-sdk` {sdk}), as it comes and with `retries=2`, which makes as many
+attempts as this library. All ran on Python {python}.
 
 ## How to read it
 
-A server on a raw loopback socket plays the fault on every attempt of the call and counts what it carries out. A cell
-says how many tokens it minted for the one call, what the caller learns, whether an error shows a secret, and how long
-the call took with a timeout of one second. Bold is what should not be:
+A server on a raw loopback socket plays the fault on every attempt of the call, and counts the tokens that it mints. A
+cell says how many tokens it minted for the one call, what the caller is told, whether an error shows a secret, and how
+long the call took with a timeout of one second. Bold is what should not be:
 
-- more than one token minted for one call: all but one, or all, live on and nobody knows their secrets;
-- something untrue, or an error that says nothing of a token that was minted and lives (there is no call that lists
-  tokens);
-- a secret *in the text* of an error or its traceback, which goes into logs, or shown *to an error reporter*, which
-  prints the locals of each frame as well;
-- no end: the call was ended after {limit} seconds, and what it would have told is unknown.
+- more than one token minted for one call: nobody knows the secrets of the others;
+- an untrue result, or an error that says nothing of a token that exists (no call lists tokens);
+- a secret *in the text* of an error or its traceback, which goes into logs, or shown *to an error reporter*, which also
+  prints the local variables of each frame;
+- no end: the call was stopped after {limit} seconds, and what it would have said is unknown.
 
-*An error: may have minted* is this library's `may_have_applied`. It is right where nobody but the server can know, so
-it also stands where nothing was minted; *an error: minted nothing* is a promise, and the measurement holds it against
-the server's count. A `4xx` is taken for a refusal, `408` excepted. Names of faults are those of
-`tests/faults/table.py`; the tests play all of them, and more, to `create`, `update` and `delete`, sync, async and
-over aiohttp.
+*An error: may have minted* is this library's `may_have_applied`. Only the server knows the truth there, so it also
+stands where nothing was minted. *An error: minted nothing* is a promise, which is checked against the server's count. A
+`4xx` counts as a refusal, except for `408`. Faults have the names of `tests/faults/table.py`. The tests play all of
+them, and more, to `create`, `update` and `delete`, in sync, in async and over aiohttp.
 
 ## How to repeat it
 
 `make reliability` installs the SDK into an environment of its own, measures for about three minutes, and writes this
-page. It needs no account and talks to loopback only. Durations vary with the
-machine, and with them what ends in time; the other numbers should not.
+page. It needs no account and connects to loopback only. Durations vary with the machine, and so does what ends in time.
+The other numbers should not vary.
 
 ## In sum
 """

@@ -11,21 +11,25 @@ from pathlib import Path
 from signalwire_tokens import ApiToken, Permission, ProjectTokens, SignalWireError
 
 
+def replace(file: str, text: str) -> None:
+    """Write a whole file in one step: a reader finds the old text or the new one, never half of one."""
+    # In the same directory, as a rename is atomic only within a file system. Its mode is 0600 from the start.
+    descriptor, name = tempfile.mkstemp(dir=Path(file).parent)
+    try:
+        with os.fdopen(descriptor, "w") as temporary:
+            temporary.write(text)
+            temporary.flush()
+            # A power cut must not leave an empty file once the old token is deleted.
+            os.fsync(descriptor)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
 def main(token_id: str, file: str) -> None:
     def store(new: ApiToken) -> None:
-        # In the same directory, as a rename is atomic only within a file system. Its mode is 0600 from the start.
-        descriptor, name = tempfile.mkstemp(dir=Path(file).parent)
-        try:
-            with os.fdopen(descriptor, "w") as temporary:
-                temporary.write(new.token.get_secret_value())
-                temporary.flush()
-                # A power cut must not leave an empty file once the old token is gone.
-                os.fsync(descriptor)
-            # A reader finds the old secret or the new one, never half of one, and both work at this moment.
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace(file, new.token.get_secret_value())
 
     with ProjectTokens() as tokens:
         new = tokens.rotate(token_id, "service", [Permission.CALLING], store=store)

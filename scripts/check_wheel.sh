@@ -15,9 +15,10 @@ clean="$(mktemp -d)"
 fake=""
 trap '[ -z "$fake" ] || kill "$fake"; rm -rf "$clean"' EXIT
 "$python" -m venv "$clean/venv"
-# Only the wheel just built: one of the same name elsewhere must not be taken for it.
+PATH="$clean/venv/bin:$PATH" bash -euxc "$(block README.md bash 1)"
+# From here on the wheel just built; one of the same name elsewhere must not be taken for it.
 printf 'signalwire-tokens @ file://%s\n' "$PWD"/dist/*.whl > "$clean/wheel.txt"
-PIP_CONSTRAINT="$clean/wheel.txt" PATH="$clean/venv/bin:$PATH" bash -euxc "$(block README.md bash 1)"
+"$clean/venv/bin/python" -m pip install --quiet --force-reinstall --no-deps "$(cat "$clean/wheel.txt")"
 (cd "$clean" && exec venv/bin/python -m signalwire_tokens.testing) > "$clean/exports" &
 fake=$!
 until [ "$(wc -l < "$clean/exports")" -ge 3 ]; do kill -0 "$fake"; sleep 0.1; done

@@ -1,11 +1,16 @@
 """The same cases for every client: each test gets `connect`, which yields a client whose calls are plain calls."""
 
 import contextlib
+import io
 import os
+import runpy
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -36,7 +41,6 @@ class Flavour:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.http_class: type[httpx.Client | httpx.AsyncClient] = httpx.Client if name == "sync" else httpx.AsyncClient
 
     @contextlib.contextmanager
     def connect(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
@@ -57,7 +61,7 @@ class Flavour:
             "example",
             space.project_id,
             space.api_token,
-            http_client=self.http_class(transport=space.transport),
+            transport=space.transport,
             **kwargs,
         )
 
@@ -65,8 +69,7 @@ class Flavour:
         self, respond: Callable[[httpx.Request], httpx.Response], **kwargs: Any
     ) -> AbstractContextManager[Any]:
         """Open a client that `respond` answers."""
-        http_client = self.http_class(transport=httpx.MockTransport(respond), **kwargs)
-        return self.connect("example", "project", "the-api-token", http_client=http_client)
+        return self.connect("example", "project", "the-api-token", transport=httpx.MockTransport(respond), **kwargs)
 
 
 @pytest.fixture(params=["sync", "asyncio", "trio"])
@@ -89,6 +92,40 @@ def environment(space: FakeSpace) -> Iterator[dict[str, str]]:
             "SIGNALWIRE_PROJECT_ID": space.project_id,
             "SIGNALWIRE_API_TOKEN": space.api_token.get_secret_value(),
         }
+
+
+@pytest.fixture
+def program(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a Python file as a program in this process, as starting another takes half a second."""
+
+    def program(
+        file: Path,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        input: str = "",  # noqa: A002
+    ) -> subprocess.CompletedProcess[str]:
+        before, code = dict(os.environ), 0
+        with monkeypatch.context() as patched:
+            os.environ.update(env or {})
+            patched.setattr(sys, "argv", [str(file), *arguments])
+            patched.setattr(sys, "stdin", io.StringIO(input))
+            patched.syspath_prepend(file.parent)
+            capfd.readouterr()
+            try:
+                runpy.run_path(str(file), run_name="__main__")
+            except SystemExit as leaving:
+                code = leaving.code or 0
+            finally:
+                os.environ.clear()
+                os.environ.update(before)
+            output, errors = capfd.readouterr()
+        if isinstance(code, str):
+            code, errors = 1, f"{errors}{code}\n"
+        return subprocess.CompletedProcess([str(file), *arguments], code, output, errors)
+
+    return program
 
 
 @pytest.fixture

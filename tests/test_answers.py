@@ -154,23 +154,27 @@ def test_a_success_without_a_body_is_no_token(flavour) -> None:
 @pytest.mark.parametrize("failure", [httpx.ReadError("reset"), httpx.ReadTimeout("slow"), ValueError("a plug-in's")])
 class TestABodyThatBreaksOff:
     def test_is_kept(self, flavour, failure) -> None:
-        with pytest.raises(InvalidResponseError, match="the answer broke off") as caught:
+        with pytest.raises(InvalidResponseError, match="the response was cut off") as caught:
             answered(flavour, "create", 200, stream=Wire(WHOLE[:-1].encode(), failure))
         assert caught.value.body == SecretStr(WHOLE[:-1])
         assert caught.value.token == SecretStr(SECRET)
-        assert type(caught.value.__cause__) is type(failure)
-        assert caught.value.__cause__.__traceback__ is None
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
     def test_behind_a_whole_token_does_not_matter(self, flavour, failure) -> None:
         assert answered(flavour, "create", 200, stream=Wire(WHOLE.encode(), failure)).token == SecretStr(SECRET)
 
     def test_after_a_deletion_does_not_matter(self, flavour, failure) -> None:
-        assert answered(flavour, "delete", 200, stream=Wire(b"{", failure)) is None
+        assert answered(flavour, "delete", 204, stream=Wire(b"{", failure)) is None
+
+    def test_may_have_said_anything_but_that_a_token_was_deleted(self, flavour, failure) -> None:
+        with pytest.raises(InvalidResponseError, match="the response was cut off") as caught:
+            answered(flavour, "delete", 200, stream=Wire(b"", failure))
+        assert caught.value.may_have_applied
 
     def test_of_an_error_leaves_the_status(self, flavour, failure) -> None:
         with pytest.raises(AuthenticationError) as caught:
             answered(flavour, "create", 401, stream=Wire(b'{"error', failure))
-        assert type(caught.value.__cause__) is type(failure)
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 @pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
@@ -196,32 +200,24 @@ def test_broken_compression_is_kept_as_it_came(flavour) -> None:
     assert caught.value.body.get_secret_value().encode("utf-8", "surrogateescape") == broken
 
 
-def test_an_answer_that_a_hook_has_read_still_arrives(flavour) -> None:
-    def read(response) -> None:
-        response.read()
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_a_response_that_a_transport_has_read_still_arrives(flavour, encoding) -> None:
+    body = gzip.compress(WHOLE.encode()) if encoding else WHOLE.encode()
 
-    async def aread(response) -> None:
-        await response.aread()
+    class Reading(httpx.MockTransport):
+        def handle_request(self, request):
+            response = super().handle_request(request)
+            response.read()
+            return response
 
-    hook = read if flavour.name == "sync" else aread
-    with flavour.answering(
-        lambda _: httpx.Response(200, stream=Wire(WHOLE.encode())), event_hooks={"response": [hook]}
-    ) as tokens:
+        async def handle_async_request(self, request):
+            response = await super().handle_async_request(request)
+            await response.aread()
+            return response
+
+    transport = Reading(lambda _: httpx.Response(200, headers={"Content-Encoding": encoding}, stream=Wire(body)))
+    with flavour.connect("example", "project", "t", transport=transport) as tokens:
         assert CALLS["create"](tokens).token == SecretStr(SECRET)
-
-
-def test_a_hook_may_take_the_credentials_away(flavour) -> None:
-    def strip(request) -> None:
-        del request.headers["Authorization"]
-
-    async def astrip(request) -> None:
-        strip(request)
-
-    hooks = {"request": [strip if flavour.name == "sync" else astrip]}
-    with flavour.answering(lambda _: httpx.Response(200, json=TOKEN), event_hooks=hooks) as tokens:
-        assert CALLS["create"](tokens).token == SecretStr(SECRET)
-    with flavour.answering(lambda _: 1 / 0, event_hooks=hooks) as tokens, pytest.raises(APIConnectionError):
-        CALLS["create"](tokens)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +275,7 @@ def test_a_redirect_is_raised_and_never_followed(flavour, operation, status) -> 
         requests.append(request)
         return httpx.Response(status, headers={"Location": "https://elsewhere.example.com/"})
 
-    with flavour.answering(respond, follow_redirects=True) as tokens, pytest.raises(APIStatusError) as caught:
+    with flavour.answering(respond) as tokens, pytest.raises(APIStatusError) as caught:
         CALLS[operation](tokens)
     assert len(requests) == 1
     assert caught.value.status_code == status
@@ -337,7 +333,7 @@ def test_errors_are_read_from_every_known_shape(flavour, body, errors) -> None:
 
 def test_what_the_service_says_is_cut_and_kept_on_one_line(flavour) -> None:
     with pytest.raises(BadRequestError) as caught:
-        answered(flavour, "create", 400, json={"error": "no\nINFO forged\x1b[2J" + "x" * 100_000})
+        answered(flavour, "create", 400, json={"error": "no\nINFO forged\x1b[2J" + "x " * 50_000})
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 1000
     assert len(caught.value.errors[0].message) > 100_000
@@ -352,41 +348,6 @@ def test_what_could_be_read_is_the_tokens_own(flavour) -> None:
     assert (copied.body, copied.token) == (caught.value.body, caught.value.token)
 
 
-@pytest.mark.parametrize("status", [401, 503])
-def test_a_hook_that_raises_for_status_leaves_the_status(flavour, status) -> None:
-    def check(response) -> None:
-        response.raise_for_status()
-
-    async def acheck(response) -> None:
-        response.raise_for_status()
-
-    hooks = {"response": [check if flavour.name == "sync" else acheck]}
-    with flavour.answering(lambda _: httpx.Response(status), event_hooks=hooks) as tokens:
-        with pytest.raises(APIStatusError) as caught:
-            CALLS["create"](tokens)
-        assert caught.value.status_code == status
-        assert caught.value.may_have_applied is (status == 503)
-        assert isinstance(caught.value.__cause__, httpx.HTTPStatusError)
-
-
-@pytest.mark.parametrize(("status", "kind"), [(422, UnprocessableEntityError), (200, InvalidResponseError)])
-def test_what_a_hook_has_read_before_it_raised_is_kept(flavour, status, kind) -> None:
-    def check(response) -> None:
-        response.read()
-        raise httpx.HTTPStatusError("no", request=response.request, response=response)
-
-    async def acheck(response) -> None:
-        await response.aread()
-        raise httpx.HTTPStatusError("no", request=response.request, response=response)
-
-    hooks = {"response": [check if flavour.name == "sync" else acheck]}
-    body = {"id": ID, "message": "too long"}
-    with flavour.answering(lambda _: httpx.Response(status, json=body), event_hooks=hooks) as tokens:
-        with pytest.raises(kind) as caught:
-            CALLS["create"](tokens)
-        assert "too long" in str(caught.value) or caught.value.token_id == ID
-
-
 def test_what_certificates_lack_is_not_taken_for_credentials(flavour) -> None:
     told = "certificate verify failed: Basic Constraints of CA cert not marked critical"
 
@@ -397,32 +358,15 @@ def test_what_certificates_lack_is_not_taken_for_credentials(flavour) -> None:
         CALLS["create"](tokens)
 
 
-def assert_unknown(flavour, hook) -> None:
-    """Check that a create whose answer a hook of the client's has spoilt may have minted, and says so."""
+@pytest.mark.parametrize("status", [200, 401, 429, 503])
+def test_a_transport_that_raises_a_status_leaves_the_outcome_unknown(flavour, status) -> None:
+    # What answered a transport of somebody's own, perhaps another service, says nothing of the call.
+    def respond(request):
+        raise httpx.HTTPStatusError("no", request=request, response=httpx.Response(status, json=TOKEN))
 
-    async def ahook(response) -> None:
-        hook(response)
-
-    hooks = {"response": [hook if flavour.name == "sync" else ahook]}
-    with flavour.answering(lambda _: httpx.Response(200, json=TOKEN), event_hooks=hooks) as tokens:
-        with pytest.raises(APIConnectionError) as caught:
-            CALLS["create"](tokens)
-        assert caught.value.may_have_applied
-
-
-def test_a_status_error_without_a_request_is_a_failure(flavour) -> None:
-    def check(response) -> None:
-        raise httpx.HTTPStatusError("no", request=None, response=response)
-
-    assert_unknown(flavour, check)
-
-
-@pytest.mark.parametrize("status", [404, 429])
-def test_what_another_service_answered_to_a_hook_says_nothing_of_the_call(flavour, status) -> None:
-    def audit(_response) -> None:
-        httpx.Response(status, request=httpx.Request("POST", "https://audit.example.com")).raise_for_status()
-
-    assert_unknown(flavour, audit)
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError) as caught:
+        CALLS["create"](tokens)
+    assert caught.value.may_have_applied
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
@@ -485,18 +429,15 @@ def group() -> Exception:
 
 
 @pytest.mark.parametrize("failure", [ring, group])
-def test_any_chain_of_causes_is_told_and_stripped(flavour, failure) -> None:
+def test_any_chain_of_causes_is_told_and_left_behind(flavour, failure) -> None:
     error = failure()
 
     def respond(_request):
         raise error
 
-    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError, match=r"round|several"):
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError, match=r"round|several") as caught:
         CALLS["create"](tokens)
-    inner = error.__cause__
-    assert [e.__traceback__ for e in (error, inner, *getattr(inner, "exceptions", ()))] == [None] * (
-        2 + len(getattr(inner, "exceptions", ()))
-    )
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     assert answered(flavour, "create", 200, stream=Wire(WHOLE.encode(), failure())).token == SecretStr(SECRET)
 
 
@@ -577,11 +518,14 @@ class TestOnTheWire:
         with socket.create_server(("127.0.0.1", 0)) as server:
             url = f"http://127.0.0.1:{server.getsockname()[1]}"
         with flavour.connect(url, "project", "the-api-token") as tokens:
-            with pytest.raises(APIConnectionError, match=r"no answer from 127\.0\.0\.1: .*nothing was sent") as caught:
+            with pytest.raises(
+                APIConnectionError, match=r"no response from 127\.0\.0\.1: .*nothing was sent"
+            ) as caught:
                 CALLS[operation](tokens)
             assert not isinstance(caught.value, APITimeoutError)
             assert caught.value.may_have_applied is False
-            assert isinstance(caught.value.__cause__, httpx.ConnectError)
+            assert "ConnectError" in str(caught.value)
+            assert (caught.value.__cause__, caught.value.__context__) == (None, None)
             assert "the-api-token" not in shown(caught.value)
 
     @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200", b"garbage\r\n\r\n"])
@@ -598,25 +542,20 @@ class TestOnTheWire:
 
     def test_a_silent_server_times_out(self, flavour, operation) -> None:
         with scripted(b"", hold=True) as (url, _), flavour.connect(url, "project", "t", timeout=0.2) as tokens:
-            with pytest.raises(APITimeoutError, match=r"no answer from 127\.0\.0\.1 in time") as caught:
+            with pytest.raises(APITimeoutError, match=r"no response from 127\.0\.0\.1 in time") as caught:
                 CALLS[operation](tokens)
             assert caught.value.may_have_applied is True
 
     def test_a_lost_connection_is_no_timeout_over_aiohttp(self) -> None:
         async def main(url: str) -> None:
-            async with httpx_aiohttp.HttpxAiohttpClient() as http_client:
-                tokens = signalwire_tokens.AsyncProjectTokens(url, "project", "t", http_client=http_client)
+            async with httpx_aiohttp.AiohttpTransport() as transport:
+                tokens = signalwire_tokens.AsyncProjectTokens(url, "project", "t", transport=transport)
                 await tokens.create("ci", ["fax"])
 
-        with scripted(b"") as (url, _), pytest.raises(APIConnectionError, match="no answer from 127") as caught:
+        with scripted(b"") as (url, _), pytest.raises(APIConnectionError, match="no response from 127") as caught:
             anyio.run(main, url)
         assert type(caught.value) is APIConnectionError
         assert caught.value.may_have_applied is True
-
-    def test_an_attempt_whose_time_is_up_is_not_sent(self) -> None:
-        tokens = signalwire_tokens.ProjectTokens("http://127.0.0.1:9", "project", "t", timeout=1e-9, max_retries=0)
-        with tokens, pytest.raises(APITimeoutError, match="nothing was sent"):
-            tokens.create("ci", ["fax"])
 
     def test_a_body_that_stops_coming_is_kept(self, flavour) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
@@ -673,8 +612,8 @@ def test_an_interruption_leaves_at_once_and_names_what_may_live(interruption, ca
     def respond(_request):
         raise interruption
 
-    http_client = httpx.Client(transport=httpx.MockTransport(respond))
-    tokens = signalwire_tokens.ProjectTokens("example", "project", "the-api-token", http_client=http_client)
+    transport = httpx.MockTransport(respond)
+    tokens = signalwire_tokens.ProjectTokens("example", "project", "the-api-token", transport=transport)
     with pytest.raises(interruption) as caught:
         tokens.create("ci", ["fax"])
     assert not [frame for frame in traceback.extract_tb(caught.value.__traceback__) if "httpx" in frame.filename]
@@ -685,8 +624,8 @@ def test_an_interruption_names_the_id_that_had_come(caplog) -> None:
     def respond(_request):
         return httpx.Response(200, stream=Wire(f'{{"id": "{ID}", "tok'.encode(), KeyboardInterrupt()))
 
-    http_client = httpx.Client(transport=httpx.MockTransport(respond))
-    tokens = signalwire_tokens.ProjectTokens("example", "project", "the-api-token", http_client=http_client)
+    transport = httpx.MockTransport(respond)
+    tokens = signalwire_tokens.ProjectTokens("example", "project", "the-api-token", transport=transport)
     with pytest.raises(KeyboardInterrupt):
         tokens.create("ci", ["fax"])
     assert re.match(INTERRUPTED, caplog.records[-1].getMessage())
@@ -708,8 +647,8 @@ def test_a_cancelled_call_leaves_at_once_and_names_what_may_live(backend, sent, 
     async def main() -> None:
         nonlocal scope
         with anyio.CancelScope() as scope:
-            http_client = httpx.AsyncClient(transport=Transport())
-            client = signalwire_tokens.AsyncProjectTokens("example", "project", "t", http_client=http_client)
+            transport = Transport()
+            client = signalwire_tokens.AsyncProjectTokens("example", "project", "t", transport=transport)
             await client.create("ci", ["fax"])
         assert scope.cancelled_caught
 
@@ -751,7 +690,7 @@ def test_an_invalid_response_pickles_without_its_secrets(flavour) -> None:
 def test_every_public_name_is_exported_and_documented() -> None:
     for name in signalwire_tokens.__all__:
         value = getattr(signalwire_tokens, name)
-        # The generator writes no docstring for the enum.
-        assert name in {"Permission", "__version__"} or value.__doc__, name
+        # The generator writes no docstring for the enum and its names.
+        assert name in {"Permission", "PermissionName", "__version__"} or value.__doc__, name
     public = {name for name, value in vars(signalwire_tokens).items() if isinstance(value, type)}
     assert public <= set(signalwire_tokens.__all__)

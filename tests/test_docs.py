@@ -31,12 +31,16 @@ PYTHON = [
 
 
 @pytest.mark.parametrize("block", PYTHON)
-def test_a_python_block_runs(environment, tmp_path, block) -> None:
+def test_a_python_block_runs(environment, program, tmp_path, block) -> None:
     file = tmp_path / "test_block.py"
     file.write_text(block, encoding="utf-8")
     tests = "signalwire_space" in block
-    command = [sys.executable, *(["-m", "pytest", "-q"] if tests else []), file]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    # What would change this process runs in one of its own.
+    if tests or re.search(r"^import (logging|signal)$", block, re.MULTILINE):
+        command = [sys.executable, *(["-m", "pytest", "-q", "-p", "no:schemathesis"] if tests else []), file]
+        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    else:
+        run = program(file, env=environment)
     assert (run.returncode, run.stderr) == (0, ""), run.stdout
     assert "1 passed" in run.stdout or not tests
     assert not re.search(r"PT[0-9a-f]{48}", run.stdout)

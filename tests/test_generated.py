@@ -72,7 +72,7 @@ def copy(tmp_path):
     copy.mkdir()
     for file in INPUTS:
         shutil.copy(ROOT / file, copy)
-    for folder in ("generated", "scripts"):
+    for folder in ("generated", "generator-templates", "scripts"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
 

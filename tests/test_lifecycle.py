@@ -38,8 +38,8 @@ def test_a_create_cut_off_after_its_answer_names_the_id(space, backend, caplog) 
     async def main() -> None:
         nonlocal scope
         with anyio.CancelScope() as scope:
-            http_client = httpx.AsyncClient(transport=Slow())
-            tokens = AsyncProjectTokens("example", space.project_id, space.api_token, http_client=http_client)
+            transport = Slow()
+            tokens = AsyncProjectTokens("example", space.project_id, space.api_token, transport=transport)
             await tokens.create("ci", ["fax"])
         assert scope.cancelled_caught
 
@@ -89,8 +89,8 @@ def test_a_sync_wait_between_attempts_can_be_interrupted(space, caplog, monkeypa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ProjectTokens, "_sleep", staticmethod(sleep))
-    http_client = httpx.Client(transport=space.transport)
-    with ProjectTokens("example", space.project_id, space.api_token, http_client=http_client) as tokens:
+    transport = space.transport
+    with ProjectTokens("example", space.project_id, space.api_token, transport=transport) as tokens:
         space.fail_next(429)
         with pytest.raises(KeyboardInterrupt):
             tokens.create("ci", ["fax"])
@@ -148,9 +148,9 @@ def test_an_interruption_after_the_answer_names_the_id(space, caplog, monkeypatc
     told = []
     monkeypatch.setattr(log, "handlers", [Interrupting(told)])
     caplog.set_level(logging.INFO, log.name)
-    http_client = httpx.Client(transport=space.transport)
+    transport = space.transport
     with (
-        ProjectTokens("example", space.project_id, space.api_token, http_client=http_client) as tokens,
+        ProjectTokens("example", space.project_id, space.api_token, transport=transport) as tokens,
         pytest.raises(KeyboardInterrupt),
     ):
         tokens.create("ci", ["fax"])
@@ -179,7 +179,8 @@ def test_a_group_of_failures_after_sending_becomes_one_error(flavour) -> None:
 
     with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError) as caught:
         tokens.create("ci", ["fax"])
-    assert "PT0" not in f"{caught.value} {caught.value.__cause__!r}"
+    assert "PT0" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 def test_every_address_of_a_host_is_tried(space, monkeypatch) -> None:
@@ -196,34 +197,36 @@ def test_every_address_of_a_host_is_tried(space, monkeypatch) -> None:
         name = url.replace("127.0.0.1", "localhost")
         with ProjectTokens(name, space.project_id, space.api_token, max_retries=0) as tokens:
             tokens.create("ci", ["fax"])
-    assert tried == ["localhost", "127.0.0.2", "127.0.0.1"]
+    assert tried == ["localhost"]
     assert len(space.requests) == 1
 
 
-def test_a_second_event_loop_is_refused_before_anything_is_sent(space) -> None:
-    http_client = httpx.AsyncClient(transport=space.transport)
-    tokens = AsyncProjectTokens("example", space.project_id, space.api_token, http_client=http_client)
-
+def test_a_client_works_in_one_event_loop_after_another(space) -> None:
     async def use() -> None:
         await tokens.create("ci", ["fax"])
+        await tokens.create("ci", ["fax"])
+        await tokens.aclose() if len(space.tokens) == 4 else None
 
-    asyncio.run(use())
-    with pytest.raises(ConfigurationError, match="event loop"):
-        asyncio.run(use())
-    assert len(space.tokens) == 1
+    with space.serve() as url:
+        tokens = AsyncProjectTokens(url, space.project_id, space.api_token)
+        with asyncio.Runner() as first, asyncio.Runner() as second:
+            first.run(use())
+            second.run(use())
+            first.run(tokens.aclose())
+    assert len(space.tokens) == 4
 
 
-def test_a_pool_that_cannot_be_closed_costs_nothing(space, monkeypatch) -> None:
+def test_a_transport_that_cannot_be_closed_costs_nothing(space, monkeypatch) -> None:
     async def main(url: str) -> ApiToken:
         tokens = AsyncProjectTokens(url, space.project_id, space.api_token)
 
-        real = httpx.AsyncClient.aclose
+        real = httpx.AsyncHTTPTransport.aclose
 
-        async def fail(client) -> None:
-            await real(client)
+        async def fail(transport) -> None:
+            await real(transport)
             raise OSError
 
-        monkeypatch.setattr(httpx.AsyncClient, "aclose", fail)
+        monkeypatch.setattr(httpx.AsyncHTTPTransport, "aclose", fail)
         call = asyncio.create_task(tokens.create("ci", ["fax"]))
         while not space.requests:  # noqa: ASYNC110 - the server is in another thread
             await asyncio.sleep(0)
@@ -235,18 +238,9 @@ def test_a_pool_that_cannot_be_closed_costs_nothing(space, monkeypatch) -> None:
     assert created.id in space.tokens
 
 
-def test_a_client_of_the_users_does_not_survive_a_fork(space, monkeypatch) -> None:
-    http_client = httpx.Client(transport=space.transport)
-    tokens = ProjectTokens("example", space.project_id, space.api_token, http_client=http_client)
-    monkeypatch.setattr(os, "getpid", lambda: 1)
-    with pytest.raises(ConfigurationError, match="after a fork"):
-        tokens.create("ci", ["fax"])
-    assert space.requests == []
-
-
 def test_a_temporary_token_outliving_its_client_is_named(space) -> None:
-    http_client = httpx.Client(transport=space.transport)
-    tokens = ProjectTokens("example", space.project_id, space.api_token, http_client=http_client)
+    transport = space.transport
+    tokens = ProjectTokens("example", space.project_id, space.api_token, transport=transport)
     with pytest.raises(ConfigurationError) as caught, tokens.temporary("job", ["fax"]) as token:
         tokens.close()
     assert str(token.id) in str(caught.value)

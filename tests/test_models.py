@@ -1,12 +1,13 @@
 import copy
 import json
 import pickle
+from typing import get_args
 from uuid import uuid4
 
 import attrs
 import pytest
 
-from signalwire_tokens import ApiToken, Permission, SecretStr, UnlistedPermission
+from signalwire_tokens import ApiToken, Permission, PermissionName, SecretStr, UnlistedPermission
 
 SECRET = "PT-not-to-be-seen"
 
@@ -70,3 +71,7 @@ def test_a_secret_is_a_str() -> None:
 
 def test_an_unlisted_permission_is_a_str_with_a_value() -> None:
     assert UnlistedPermission("unlisted") == "unlisted" == UnlistedPermission("unlisted").value
+
+
+def test_the_names_of_permissions_are_those_of_the_enum() -> None:
+    assert get_args(PermissionName) == tuple(permission.value for permission in Permission)

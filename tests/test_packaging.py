@@ -66,8 +66,27 @@ def test_the_metadata_is_complete(wheel) -> None:
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert metadata["Summary"] == signalwire_tokens.__doc__.rstrip(".")
+    assert metadata["Summary"] == signalwire_tokens.__doc__.splitlines()[0].rstrip(".")
     needed = [line.split(";")[0] for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert [line.split(">")[0].split("<")[0] for line in needed] == ["attrs", "httpx", "sniffio"]
     assert all("https://" in url for url in metadata.get_all("Project-URL"))
     assert "Typing :: Typed" in metadata.get_all("Classifier")
+
+
+def test_a_process_that_has_imported_it_may_run_pytest_with_warnings_as_errors(wheel, tmp_path) -> None:
+    # Only where the wheel's own list of files is there does pytest know whose assertions it would rewrite.
+    wheel.extractall(tmp_path / "site")  # noqa: S202 - the wheel was built here
+    (tmp_path / "test_it.py").write_text("def test_it(signalwire_space): assert signalwire_space.tokens == {}\n")
+    # anyio has a plugin too, and httpx imports anyio: that pytest warns of it is not ours to change.
+    strict = ["-W", "error", "-W", "ignore:Module already imported so cannot be rewritten; anyio"]
+    code = (
+        "import signalwire_rest, sys, pytest\n"
+        "from signalwire_tokens import AsyncProjectTokens, ProjectTokens, testing\n"
+        "assert testing.__file__.startswith(sys.argv[1])\n"
+        f"sys.exit(pytest.main({[*strict, '-q', '-p', 'no:schemathesis']}))"
+    )
+    command = [sys.executable, "-W", "error", "-X", "dev", "-c", code, tmp_path / "site"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout
+    assert "1 passed" in run.stdout

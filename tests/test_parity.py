@@ -25,12 +25,13 @@ def test_both_have_the_same_methods() -> None:
 def test_a_method_takes_the_same_arguments_and_gives_the_same(ours, theirs) -> None:
     mine, other = inspect.signature(SYNC[ours]), inspect.signature(ASYNC[theirs])
     assert mine.parameters == other.parameters
-    assert mine.return_annotation == other.return_annotation.removeprefix("Async")
+    assert mine.return_annotation == other.return_annotation.replace("AbstractAsync", "Abstract")
     assert inspect.iscoroutinefunction(inspect.unwrap(ASYNC[theirs])) or ours == "temporary"
 
 
 def test_both_are_made_from_the_same_arguments() -> None:
-    assert inspect.signature(ProjectTokens) == inspect.signature(AsyncProjectTokens)
+    mine, other = inspect.signature(ProjectTokens), inspect.signature(AsyncProjectTokens)
+    assert str(mine) == str(other).replace("AsyncBaseTransport", "BaseTransport")
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)

@@ -65,17 +65,20 @@ def prism():
 def connect(flavour, url, prefer=None):
     """Open a client whose requests ask Prism for a status."""
 
-    def ask(request):
-        if prefer:
+    plain = httpx.HTTPTransport if flavour.name == "sync" else httpx.AsyncHTTPTransport
+
+    class Asking(plain):
+        def handle_request(self, request):
             request.headers["Prefer"] = f"code={prefer}"
+            return super().handle_request(request)
 
-    async def ask_async(request):
-        ask(request)
+        async def handle_async_request(self, request):
+            request.headers["Prefer"] = f"code={prefer}"
+            return await super().handle_async_request(request)
 
-    hooks = {"request": [ask if flavour.name == "sync" else ask_async]}
-    # Nobody else closes the connections of a client that was handed in.
-    client = flavour.http_class(event_hooks=hooks, limits=httpx.Limits(max_keepalive_connections=0))
-    return flavour.connect(url, "project", "token", http_client=client)
+    # Nobody else closes the connections of a transport that was handed in.
+    transport = Asking(limits=httpx.Limits(max_keepalive_connections=0)) if prefer else None
+    return flavour.connect(url, "project", "token", transport=transport)
 
 
 @pytest.mark.parametrize("call", ["create", "update"])

@@ -16,24 +16,26 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = blocks(README, "python")
 
 
+@pytest.fixture
+def quick_start(program, environment, tmp_path):
+    (tmp_path / "quick_start.py").write_text(PYTHON[0], encoding="utf-8")
+    return lambda: program(tmp_path / "quick_start.py", env=environment)
+
+
 @pytest.mark.parametrize("number", range(len(PYTHON)))
-def test_a_python_block_runs(space, environment, number) -> None:
-    run = subprocess.run([sys.executable, "-"], input=PYTHON[number], env=environment, capture_output=True, text=True)
+def test_a_python_block_runs(space, environment, program, tmp_path, number) -> None:
+    (tmp_path / "block.py").write_text(PYTHON[number], encoding="utf-8")
+    run = program(tmp_path / "block.py", env=environment)
     assert (run.returncode, run.stderr) == (0, "")
     # A block uses the space of the environment, unless it brings its own or only defines a test.
     own = re.search(r"FakeSpace\(\)|def test_", PYTHON[number])
     assert bool(space.requests) is (own is None)
 
 
-def test_the_quick_start_does_what_it_says(space, environment) -> None:
-    run = subprocess.run([sys.executable, "-"], input=PYTHON[0], env=environment, capture_output=True, text=True)
-    assert run.stdout.splitlines()[1] == "**********"
-    assert [(request.method, request.status) for request in space.requests] == [
-        ("POST", 200),
-        ("PATCH", 200),
-        ("DELETE", 204),
-    ]
-    assert len(PYTHON[0].strip().splitlines()) <= 10
+def test_the_quick_start_does_what_it_says(space, quick_start) -> None:
+    assert quick_start().stdout.split()[1:] == ["**********"]
+    assert [(request.method, request.status) for request in space.requests] == [("POST", 200), ("DELETE", 204)]
+    assert len(re.findall(r"^.+$", PYTHON[0], re.MULTILINE)) == 6
 
 
 def test_each_shell_block_is_run_somewhere() -> None:
@@ -64,18 +66,38 @@ def test_the_shell_section_mints_rotates_and_deletes(space, environment, tmp_pat
 def test_the_fixture_section_runs_in_pytest(tmp_path) -> None:
     [block] = [block for block in PYTHON if "signalwire_space" in block]
     (tmp_path / "test_block.py").write_text(block)
-    run = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:schemathesis"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stdout
     assert "1 passed" in run.stdout
 
 
-def test_each_link_to_a_file_leads_somewhere() -> None:
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / link).exists(), link
+def test_no_link_is_relative() -> None:
+    """PyPI shows the README too, without the files beside it."""
+    assert re.findall(r"\]\((?!https?:)([^)]+)\)", README) == []
 
 
-def test_the_demo_runs_and_shows_no_secret() -> None:
-    run = subprocess.run([sys.executable, ROOT / "examples" / "demo.py"], capture_output=True, text=True)
+def test_each_file_that_is_named_exists() -> None:
+    named = re.findall(r"`((?:docs|examples)/[\w/]+\.\w+|[A-Z]+\.md)`", README)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_faults_are_quoted_as_measured() -> None:
+    measured = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    counts = re.findall(r"^\|[^|`]+((?:\| \d+ ){3}\|)$", measured, re.MULTILINE)
+    assert counts
+    assert re.findall(r"^\|[^|`]+((?:\| \d+ ){3}\|)$", README, re.MULTILINE) == counts
+    for quoted in (r"faults, of (\d+),", r"signalwire-sdk ([\d.]+) "):
+        assert re.search(quoted, README)[1] in measured[:800]
+
+
+DEMO = ROOT / "examples" / "demo.py"
+
+
+def test_the_demo_runs_and_shows_no_secret(program) -> None:
+    run = program(DEMO)
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["No", "created", "changed", "deleted", "refused"]
@@ -85,9 +107,8 @@ def test_the_demo_runs_and_shows_no_secret() -> None:
     assert not re.search(r"PT[0-9a-f]{48}", run.stdout)
 
 
-def test_the_demo_uses_a_real_space_if_one_is_named(space, environment) -> None:
-    demo = [sys.executable, ROOT / "examples" / "demo.py"]
-    run = subprocess.run(demo, env=environment, capture_output=True, text=True)
+def test_the_demo_uses_a_real_space_if_one_is_named(space, environment, program) -> None:
+    run = program(DEMO, env=environment)
     assert (run.returncode, run.stderr) == (0, "")
     used, created, *_ = run.stdout.splitlines()
     assert used.startswith(f"SIGNALWIRE_* variables set: using ProjectTokens(space='{environment['SIGNALWIRE_SPACE']}'")
@@ -97,17 +118,16 @@ def test_the_demo_uses_a_real_space_if_one_is_named(space, environment) -> None:
     assert space.tokens == {}
 
 
-def test_the_demo_leaves_nothing_behind_when_it_fails(space, environment) -> None:
-    demo = (ROOT / "examples" / "demo.py").read_text(encoding="utf-8").replace("itself.update", "itself.nonsense")
-    run = subprocess.run([sys.executable, "-"], input=demo, env=environment, capture_output=True, text=True)
-    assert run.returncode == 1
-    assert "nonsense" in run.stderr
+def test_the_demo_leaves_nothing_behind_when_it_fails(space, environment, program, tmp_path) -> None:
+    (tmp_path / "demo.py").write_text(DEMO.read_text(encoding="utf-8").replace("itself.update", "itself.nonsense"))
+    with pytest.raises(AttributeError, match="nonsense"):
+        program(tmp_path / "demo.py", env=environment)
+    assert len(space.requests) == 2
     assert space.tokens == {}
 
 
 def test_the_demo_says_in_one_line_what_is_missing() -> None:
     environment = {**os.environ, "SIGNALWIRE_SPACE": "example"}
-    demo = [sys.executable, ROOT / "examples" / "demo.py"]
-    run = subprocess.run(demo, env=environment, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, DEMO], env=environment, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (1, "")
     assert re.fullmatch(r"demo: no value for project_id, api_token: .*\n", run.stderr)

@@ -117,8 +117,9 @@ def test_what_was_never_sent_is_sent_again(flavour, living, waits, operation):
     def respond(request):
         if failures:
             raise failures.pop(0)
-        request.read()
-        return httpx.Response(200, json={"id": living, "name": "ci", "permissions": ["fax"], "token": "PT0"})
+        name = "new" if operation == "update" else "ci"
+        token = {"id": living, "name": name, "permissions": ["fax"], "token": "PT0"}
+        return httpx.Response(204) if operation == "delete" else httpx.Response(200, json=token)
 
     class Unread(httpx.MockTransport):
         """As a real transport, it reads a body only when there is a connection to write it to."""
@@ -132,8 +133,8 @@ def test_what_was_never_sent_is_sent_again(flavour, living, waits, operation):
             await request.aread()
             return self.handler(request)
 
-    http_client = flavour.http_class(transport=Unread(respond))
-    with flavour.connect("example", "project", "t", http_client=http_client, max_retries=3) as tokens:
+    transport = Unread(respond)
+    with flavour.connect("example", "project", "t", transport=transport, max_retries=3) as tokens:
         CALLS[operation](tokens, living)
     assert waits == [0.5, 1.0, 2.0]
 
@@ -163,8 +164,8 @@ def test_a_transport_that_tries_again_by_itself_does_not_mint_twice(flavour):
         minted.append(request)
         raise httpx.ReadError("reset")
 
-    http_client = flavour.http_class(transport=TryingAgain(respond))
-    with flavour.connect("example", "project", "t", http_client=http_client, max_retries=2) as tokens:
+    transport = TryingAgain(respond)
+    with flavour.connect("example", "project", "t", transport=transport, max_retries=2) as tokens:
         with pytest.raises(APIConnectionError) as caught:
             tokens.create("ci", ["fax"])
         assert caught.value.may_have_applied
@@ -200,8 +201,8 @@ def test_any_number_of_retries_can_be_waited_for(flavour, waits):
         async def handle_async_request(self, request):
             return self.handler(request)
 
-    http_client = flavour.http_class(transport=Refusing(respond))
-    client = flavour.connect("example", "project", "t", http_client=http_client, max_retries=1100)
+    transport = Refusing(respond)
+    client = flavour.connect("example", "project", "t", transport=transport, max_retries=1100)
     with client as tokens, pytest.raises(APIConnectionError):
         tokens.create("ci", ["fax"])
     assert (len(waits), max(waits)) == (1100, 8.0)
@@ -325,10 +326,8 @@ def test_an_update_whose_answer_breaks_off_is_sent_again_and_one_of_nonsense_is_
     def respond(request):
         return answers.pop() if answers else space.transport.handle_request(request)
 
-    http_client = flavour.http_class(transport=httpx.MockTransport(respond))
-    with flavour.connect(
-        "example", space.project_id, space.api_token, http_client=http_client, max_retries=2
-    ) as tokens:
+    transport = httpx.MockTransport(respond)
+    with flavour.connect("example", space.project_id, space.api_token, transport=transport, max_retries=2) as tokens:
         if cut:
             assert tokens.update(living, name="new").name == "new"
         else:
@@ -343,7 +342,7 @@ def test_a_retry_is_logged(flavour, space, living, waits, caplog):
         tokens.delete(living)
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert warnings[0].getMessage().endswith("delete again to be sure); sending it again in 0.5 s")
+    assert warnings[0].getMessage().endswith("delete again to be sure); retry in 0.5 s")
     assert waits == [0.5]
 
 

@@ -150,9 +150,9 @@ def test_a_client_that_the_user_brought_is_bounded_too(backend) -> None:
         return httpx.Response(200, json=body, request=request)
 
     async def main() -> None:
-        http_client = httpx.AsyncClient(transport=httpx.MockTransport(respond))
-        tokens = AsyncProjectTokens("example", "project", "the-api-token", http_client=http_client)
-        async with http_client, anyio.create_task_group() as group:
+        transport = httpx.MockTransport(respond)
+        tokens = AsyncProjectTokens("example", "project", "the-api-token", transport=transport)
+        async with anyio.create_task_group() as group:
             for _ in range(2 * IN_FLIGHT):
                 group.start_soon(functools.partial(tokens.create, "ci", ["fax"]))
 

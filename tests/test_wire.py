@@ -10,7 +10,7 @@ from pathlib import Path
 
 PAGE = (Path(__file__).parent / "data" / "create-token.md").read_text(encoding="utf-8")
 ANSWER = json.dumps(
-    {"id": "0b1f1f9e-7c1d-4a70-9a3c-0f9f6e4c2d11", "name": "x", "permissions": ["fax"], "token": "PT0"}
+    {"id": "0b1f1f9e-7c1d-4a70-9a3c-0f9f6e4c2d11", "name": "John Doe's Token", "permissions": ["fax"], "token": "PT0"}
 ).encode()
 PROJECT, TOKEN = "a1b2c3d4-e5f6-7890-abcd-ef1234567890", "4tjCGnmAeQ0hwFmFDhwfgww880X2lsnuR60VMyasGR3hFpSyvu"
 

@@ -1,4 +1,7 @@
-"""A client library for accessing signalwire-rest"""
+"""The low-level client, generated from SignalWire's API description.
+
+PYTEST_DONT_REWRITE
+"""
 
 from .client import AuthenticatedClient, Client
 

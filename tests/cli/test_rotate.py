@@ -201,7 +201,7 @@ def test_a_new_token_that_still_exists_is_named(rotate, space) -> None:
     space.tokens = Minting(lock_out(space))
     run = rotate("--exec", "sh -c 'exit 1'")
     assert run.returncode == 3
-    assert re.fullmatch(rf"Error: .*{only(space).id}.*\n", run.stderr)
+    assert re.fullmatch(rf"Error: .*: sh exited with 1; token {only(space).id} may still exist.*\n", run.stderr)
 
 
 def test_retries_are_told_as_they_come(shell, space, old) -> None:

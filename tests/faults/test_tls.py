@@ -46,20 +46,20 @@ def create(flavour: str, url: str, context: ssl.SSLContext):
     options = {"max_retries": 2, "timeout": 30.0}
 
     async def acreate():
-        http_class = httpx.AsyncClient if flavour == "asyncio" else httpx_aiohttp.HttpxAiohttpClient
+        transport_class = httpx.AsyncHTTPTransport if flavour == "asyncio" else httpx_aiohttp.AiohttpTransport
 
         async def sleep(_seconds: float) -> None:
             pass
 
-        async with http_class(verify=context) as http_client:
-            tokens = AsyncProjectTokens(url, PROJECT, API_TOKEN, **options, http_client=http_client)
+        async with transport_class(verify=context) as transport:
+            tokens = AsyncProjectTokens(url, PROJECT, API_TOKEN, **options, transport=transport)
             tokens._sleep = sleep
             return await tokens.create("ci", ["fax"])
 
     if flavour != "sync":
         return anyio.run(acreate)
-    with httpx.Client(verify=context) as http_client:
-        tokens = ProjectTokens(url, PROJECT, API_TOKEN, **options, http_client=http_client)
+    with httpx.HTTPTransport(verify=context) as transport:
+        tokens = ProjectTokens(url, PROJECT, API_TOKEN, **options, transport=transport)
         tokens._sleep = lambda _seconds: None
         return tokens.create("ci", ["fax"])
 
@@ -200,10 +200,14 @@ asyncio.run(main())
 """,
     "aiohttp": """
 import asyncio
-from httpx_aiohttp import HttpxAiohttpClient
+import os
+import httpx
+from httpx_aiohttp import AiohttpTransport
 from signalwire_tokens import AsyncProjectTokens
 async def main():
-    async with HttpxAiohttpClient() as http, AsyncProjectTokens(max_retries=0, http_client=http) as tokens:
+    # A transport that is passed in is told of a proxy by whoever makes it.
+    proxy = httpx.Proxy(os.environ["HTTPS_PROXY"]) if "HTTPS_PROXY" in os.environ else None
+    async with AiohttpTransport(proxy=proxy) as transport, AsyncProjectTokens(max_retries=0, transport=transport) as tokens:
         print((await tokens.create("ci", ["fax"])).id)
 asyncio.run(main())
 """,

@@ -73,7 +73,7 @@ async def asynchronous(token_id: UUID) -> None:
 def results(token: ApiToken) -> None:
     assert_type(token.id, UUID)
     assert_type(token.name, str)
-    assert_type(token.permissions, tuple[Permission | str, ...])
+    assert_type(token.permissions, tuple[Permission | UnlistedPermission, ...])
     assert_type(token.token, SecretStr)
     assert_type(token.token.get_secret_value(), str)
     sent: str = token.permissions[0]

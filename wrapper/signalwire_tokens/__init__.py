@@ -1,46 +1,38 @@
-"""Mint, change, rotate and revoke SignalWire API tokens without losing or leaking one."""
+"""Mint, change, rotate and revoke SignalWire API tokens without losing or leaking one.
 
-from importlib import import_module
+PYTEST_DONT_REWRITE: there is no assertion to rewrite, and an import before pytest starts is no reason to warn.
+"""
+
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._client import AsyncProjectTokens, ProjectTokens, __version__
+    from ._client import AsyncProjectTokens, ProjectTokens
     from .errors import *
-    from .models import ApiToken, Permission, SecretStr, UnlistedPermission
+    from .models import ApiToken, Permission, PermissionName, SecretStr, UnlistedPermission
 
-__all__ = [
-    "APIConnectionError",
-    "APIStatusError",
-    "APITimeoutError",
-    "ApiToken",
-    "AsyncProjectTokens",
-    "AuthenticationError",
-    "BadRequestError",
-    "ConfigurationError",
-    "ErrorDetail",
-    "InternalServerError",
-    "InvalidResponseError",
-    "NotFoundError",
-    "Permission",
-    "PermissionDeniedError",
-    "ProjectTokens",
-    "RateLimitError",
-    "RotationError",
-    "SecretStr",
-    "SignalWireError",
-    "UnlistedPermission",
-    "UnprocessableEntityError",
-    "__version__",
-]
+__version__ = "0.1.0"
+
+__all__ = ["ApiToken", "AsyncProjectTokens", "Permission", "PermissionName", "ProjectTokens", "SecretStr"]
+__all__ += ["UnlistedPermission", "__version__"]
+__all__ += ["APIConnectionError", "APIStatusError", "APITimeoutError", "AuthenticationError", "BadRequestError"]
+__all__ += ["ConfigurationError", "ErrorDetail", "InternalServerError", "InvalidResponseError", "NotFoundError"]
+__all__ += ["PermissionDeniedError", "RateLimitError", "RotationError", "SignalWireError", "UnprocessableEntityError"]
 
 
 def __getattr__(name: str) -> object:
-    # Imported on first use: httpx is slow to load, and pytest loads this package in every run.
-    if name in __all__:
-        modules = (import_module(f".{module}", __name__) for module in ("errors", "models", "_client"))
-        globals()[name] = found = next(getattr(module, name) for module in modules if hasattr(module, name))
-        return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Imported on first use: httpx is slow to load, and pytest loads this package in every run. By literal imports, as
+    # what freezes an application must see them.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import errors, models  # noqa: PLC0415
+
+    found = vars(errors).get(name) or vars(models).get(name)
+    if found is None:
+        from . import _client  # noqa: PLC0415
+
+        found = vars(_client)[name]
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

@@ -1,25 +1,23 @@
-"""The retry policy: given a failure, how long to wait before the call is sent again, or to give up."""
+"""The retry policy: given a failure, how long to wait before the next attempt, or to give up."""
 
 from __future__ import annotations
 
-from .errors import APIConnectionError, InvalidResponseError, SignalWireError
+from .errors import APIConnectionError, SignalWireError
 
 LONGEST_WAIT = 60.0
 
 
-def wait(failure: SignalWireError, attempt: int, random: float) -> float | None:
-    """Return the seconds to wait before the next attempt, or None if the call must not be sent again.
+def wait(failure: SignalWireError, attempt: int, random: float, *, cut_off: bool) -> float | None:
+    """Return the seconds to wait before the next attempt, or None if there must be none.
 
     `attempt` counts from 0. `random`, from 0 to 1, keeps clients that failed together from coming back together.
+    `cut_off`: the response was not whole.
     """
     status = getattr(failure, "status_code", None)
-    # The cause of an InvalidResponseError is what broke the answer off.
-    broken = isinstance(failure, APIConnectionError) or (
-        isinstance(failure, InvalidResponseError) and failure.__cause__
-    )
-    unsent = broken and not failure.may_have_applied
+    lost = isinstance(failure, APIConnectionError) or (cut_off and status is None)
+    unsent = lost and not failure.may_have_applied
     # Only a create that is carried out twice does harm.
-    repeatable = failure.operation != "create" and (broken or status in {502, 503, 504})
+    repeatable = failure.operation != "create" and (lost or status in {502, 503, 504})
     asked = getattr(failure, "retry_after", None) or 0.0
     if not (unsent or status == 429 or repeatable) or asked > LONGEST_WAIT:
         return None

@@ -1,160 +1,363 @@
-"""What httpx lacks: a bound on a whole attempt, bodies that tell when they leave, failures that show nothing."""
+"""The only door to the HTTP library: transports, TLS trust, proxies, the deadline, and a body that leaves once."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 import socket
+import ssl
+import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+from urllib.request import getproxies, proxy_bypass
+from weakref import WeakKeyDictionary
 
+import anyio
+import anyio.lowlevel
 import httpx
 
-# The one of the process: reading the CA certificates is most of what making a client costs.
-tls_context = functools.cache(httpx.create_ssl_context)
+from .errors import ConfigurationError
+
+Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
+
+# The async calls in flight at once; others wait. The pools of httpx and aiohttp take 100 by default.
+IN_FLIGHT = 64
+# The kinds of failure before a connection is made, and the transports that use them for nothing else: aiohttp's calls
+# every lost connection a ConnectTimeout.
+REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+PLAIN = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.MockTransport)
 
 
-class Deadline(float):
-    """A timeout in seconds that knows when the whole attempt must have ended."""
+class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A request that is its own body, which leaves once: a transport that retries by itself would mint twice.
+
+    To read it, as mocks and tracing do, is not to send it, and does not make it replayable.
+    """
+
+    def __init__(self, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes, timeout: float) -> None:
+        self._whole, self._taken, self._was_read = body, False, False
+        waits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
+        super().__init__(method, url, headers=headers, stream=self, extensions={"timeout": waits})
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._taken:
+            raise httpx.StreamConsumed
+        self._taken = True
+        yield self._whole
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces(iter(self))
+
+    def read(self) -> bytes:
+        """Return the body."""
+        self._was_read = True
+        return self._whole
+
+    async def aread(self) -> bytes:
+        """Return the body."""
+        return self.read()
+
+    @property
+    def content(self) -> bytes:
+        """The body, once it was read."""
+        if not self._was_read:
+            raise httpx.RequestNotRead
+        return self._whole
+
+    def sent(self, failure: BaseException, transport: object) -> bool:
+        """Tell whether the service may have the whole request, after this failure."""
+        if isinstance(failure, REFUSED) and (
+            type(transport) in PLAIN or (type(failure) is httpx.ConnectError and not self._taken)
+        ):
+            return False
+        # Who read the body may have sent it; and before an interruption, one without a body may have left whole.
+        return self._taken or self._was_read or not (self._whole or isinstance(failure, Exception))
+
+
+class _Pieces(AsyncIterator[bytes]):
+    # No generator: trio warns of an async one that was left half-way.
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+
+class Deadline:
+    """When all that follows connecting must be done; its time begins with the first wait."""
+
+    # That of the sync attempt in this thread, for its TLS socket to read.
+    current: ClassVar[ContextVar[Deadline | None]] = ContextVar("signalwire_tokens.deadline", default=None)
 
     def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self._seconds, self._end = seconds, 0.0
 
     def left(self) -> float:
         """Return the seconds that are left; raise TimeoutError if there are none."""
-        if (left := self._end - time.monotonic()) <= 0:
-            raise TimeoutError("the time for the whole attempt is up")
-        return left
+        now = time.monotonic()
+        self._end = self._end or now + self._seconds
+        if now >= self._end:
+            raise TimeoutError("the attempt's time is up")
+        return self._end - now
 
 
-def _left(value: Any) -> Any:
-    return value.left() if isinstance(value, Deadline) else value
+class _BoundedSocket(ssl.SSLSocket):
+    """A TLS socket whose waits all end with the deadline of the attempt; httpx bounds each by itself."""
+
+    def settimeout(self, value: float | None) -> None:
+        deadline = Deadline.current.get()
+        super().settimeout(deadline.left() if deadline and value else value)
 
 
-class _Bounded:
-    """httpcore's network backend, or a connection of it, on which a Deadline bounds all waits together."""
+def tls_context() -> ssl.SSLContext:
+    """Return the context for the trust settings as they are now; clients with the same settings share it."""
+    return _tls_context(*map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))))
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
 
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._inner, name)
+def _state(path: str | None) -> object:
+    entries = [Path(path), *Path(path).glob("*")] if path else []
+    with contextlib.suppress(OSError):
+        return tuple((str(entry), stat.st_mtime_ns, stat.st_ino) for entry in entries for stat in [entry.stat()])
+    return path
 
-        def bounded(*args: Any, **kwargs: Any) -> Any:
-            result = method(*map(_left, args), **{key: _left(value) for key, value in kwargs.items()})
-            return _Bounded(result) if name == "start_tls" else result
 
-        return bounded if name in {"start_tls", "read", "write"} else method
+@functools.lru_cache(maxsize=8)
+def _tls_context(*_trust: object) -> ssl.SSLContext:
+    context = httpx.create_ssl_context()
+    context.sslsocket_class = _BoundedSocket
+    return context
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
-        addresses = [host]
-        # httpcore, which would give the whole time to each address, tells what is wrong with a name.
-        with contextlib.suppress(OSError):
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for tried, address in enumerate(addresses[:-1]):
+
+def _proxy(url: httpx.URL, tls: ssl.SSLContext) -> httpx.Proxy | None:
+    """Return the proxy that the environment names for a space; none for plain HTTP, which goes to loopback only."""
+    proxies = getproxies()
+    address = proxies.get("https") or proxies.get("all")
+    # The standard library knows `*` only where it stands alone.
+    direct = "*" in map(str.strip, proxies.get("no", "").split(",")) or url.scheme != "https"
+    if not address or direct or any(map(proxy_bypass, (url.host, url.netloc.decode()))):
+        return None
+    address = address if "://" in address else f"http://{address}"
+    return httpx.Proxy(address, ssl_context=tls if address.startswith("https:") else None)
+
+
+class Attempt:
+    """A request, and what came of it: a response, whole or in part, or the reason for which none came."""
+
+    def __init__(self, request: Request, timeout: float, limit: int) -> None:
+        # What the caller is handling is his own.
+        self.outer = sys.exc_info()[1]
+        self.request, self.timeout, self.deadline = request, timeout, Deadline(timeout)
+        self.response: httpx.Response | None = None
+        self.content, self._limit = bytearray(), limit
+        self.sent = self.cut_off = self.late = False
+        self.reason, self.causes = "", list[type[BaseException]]()
+
+    def feed(self, chunk: bytes) -> bool:
+        """Keep a piece of the response's body and tell whether more is wanted."""
+        self.content += chunk[: self._limit - len(self.content)]
+        return len(self.content) < self._limit
+
+    def fail(self, failure: BaseException, transport: object) -> None:
+        """Keep what there is to say of a failure, and nothing of the failure: its frames hold the credentials."""
+        links = list(_links(failure, self.outer))
+        self.causes = [type(link) for link in links]
+        self.cut_off = self.response is not None
+        self.sent = self.cut_off or self.request.sent(failure, transport)
+        # httpx-aiohttp calls every lost connection a ConnectTimeout; its cause says what it was.
+        told = next((link for link in links if type(link).__module__.startswith("aiohttp")), failure)
+        self.late = isinstance(told, (httpx.TimeoutException, TimeoutError))
+        # Some transports leave it to the cause to say why.
+        link, text = next(((link, text) for link in links if (text := _text(link))), (failure, ""))
+        if self.sent:
+            # Parsers quote what they could not read, which may be a new token.
+            text = re.split(r"""(?:bytearray\()?\bb['"]|["{<]""", text)[0]
+        self.reason = f"{type(link).__name__}: {text}".removesuffix(": ")
+
+    def advice(self, proxy: str) -> str:
+        """Say what to look at after a failure to connect, if that can be told."""
+        if ssl.SSLCertVerificationError in self.causes:
+            return "SSL_CERT_FILE names the certificate authorities to trust"
+        if proxy and not self.sent:
+            return f"the proxy {proxy} was used; look at HTTPS_PROXY and NO_PROXY"
+        unknown = socket.gaierror in self.causes
+        return "the name cannot be resolved; check the space (SIGNALWIRE_SPACE)" if unknown else ""
+
+
+def _text(link: BaseException) -> str:
+    # An exception of somebody's own may have no text.
+    with contextlib.suppress(Exception):
+        return str(link)
+    return ""
+
+
+def _links(failure: BaseException | None, outer: BaseException | None) -> Iterator[BaseException]:
+    """Yield a failure and what is behind it, each once, up to what the caller is handling."""
+    seen: list[BaseException] = []
+    while failure is not None and failure is not outer and not any(failure is known for known in seen):
+        seen.append(failure)
+        yield failure
+        failure = failure.__context__ if failure.__cause__ is None else failure.__cause__
+
+
+def forget_frames(interruption: BaseException, outer: BaseException | None) -> None:
+    """Drop the frames of the HTTP library, which hold the credentials, from an interruption that goes on."""
+    for link in _links(interruption, outer):
+        with contextlib.suppress(Exception):
+            link.__traceback__ = None
+
+
+class _Here:
+    """What the calls in one process, and for async in one event loop, share: idle transports, and turns."""
+
+    def __init__(self, turns: Any) -> None:
+        self.idle: list[Any] = []
+        self.turns = turns
+
+
+class Transports:
+    """One transport for each call in flight, kept for another call after a whole exchange and closed after all else."""
+
+    base: ClassVar[type[Any]]
+    plain: ClassVar[Callable[..., Any]]
+    # What only a subclass can do.
+    _here: Callable[[], _Here]
+    _bound: Callable[[Attempt], contextlib.AbstractContextManager[anyio.CancelScope | None]]
+    _talk: Callable[[Any, Attempt], Awaitable[bool]]
+    _close: Callable[[list[Any]], Awaitable[None]]
+
+    def __init__(self, given: Any, origin: str) -> None:
+        if given is not None and not isinstance(given, self.base):
+            kind = f"{type(given).__module__}.{type(given).__qualname__}"
+            raise TypeError(f"transport must be an httpx.{self.base.__name__}, not {kind}")
+        self.closed, self.proxy, self._given, problem = False, "", given, ""
+        # By process, and for async by event loop, none of which may use another's connections.
+        self._everywhere: dict[int, Any] = {}
+        try:
+            if given is None:
+                tls, limits = tls_context(), httpx.Limits(max_connections=1)
+                proxy = _proxy(httpx.URL(origin), tls)
+                self.proxy = str(proxy.url) if proxy else ""
+                self._new = functools.partial(self.plain, verify=tls, proxy=proxy, limits=limits)
+                # A proxy that cannot be used shows now.
+                self._new()
+        except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
+            # Other texts may quote a proxy's password.
+            text = f": {failure}" if isinstance(failure, (OSError, ImportError)) else ""
+            problem = f"{type(failure).__name__}{text}"
+        if problem:
+            looked_at = "SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
+            raise ConfigurationError(f"the HTTP transport cannot be set up; look at {looked_at}: {problem}")
+
+    async def exchange(self, attempt: Attempt) -> bool:
+        """Send the request and read the response into the attempt; False if the client is closed."""
+        here, transport, whole = self._here(), self._given, False
+        # An attempt's time begins with its turn.
+        async with here.turns:
+            if self.closed:
+                return False
+            try:
+                with self._bound(attempt) as scope:
+                    try:
+                        transport = transport or self._take(here)
+                        whole = await self._talk(transport, attempt)
+                    except BaseException as failure:
+                        attempt.fail(failure, transport)
+                        if not isinstance(failure, Exception):
+                            raise
+                if scope is not None and scope.cancelled_caught:
+                    attempt.fail(TimeoutError(), transport)
+            finally:
+                if transport is not None and transport is not self._given:
+                    if whole:
+                        here.idle.append(transport)
+                    await self._close([transport] if not whole else here.idle if self.closed else [])
+        return True
+
+    def _take(self, here: _Here) -> Any:
+        # Other threads may take the last one.
+        with contextlib.suppress(IndexError):
+            return here.idle.pop()
+        return self._new()
+
+    async def close(self) -> None:
+        """Close what is idle; each call in flight closes its own."""
+        self.closed = True
+        await self._close(self._here().idle)
+
+
+class SyncTransports(Transports):
+    """The transports of a sync client; its coroutines never wait."""
+
+    base, plain = httpx.BaseTransport, httpx.HTTPTransport
+
+    def _here(self) -> _Here:
+        here: _Here = self._everywhere.setdefault(os.getpid(), _Here(contextlib.nullcontext()))
+        return here
+
+    @contextlib.contextmanager
+    def _bound(self, attempt: Attempt) -> Iterator[None]:
+        bound = Deadline.current.set(attempt.deadline)
+        try:
+            yield
+        finally:
+            Deadline.current.reset(bound)
+
+    async def _talk(self, transport: httpx.BaseTransport, attempt: Attempt) -> bool:
+        """Send, and read the response; tell whether it was read to its end."""
+        attempt.response = response = transport.handle_request(attempt.request)
+        stream = cast("httpx.SyncByteStream", response.stream)
+        try:
+            # A transport that was passed in may have read it already.
+            for chunk in (response.content,) if response.is_stream_consumed else stream:
+                if not attempt.feed(chunk):
+                    return False
+                attempt.deadline.left()
+        finally:
+            response.close()
+        return True
+
+    async def _close(self, transports: list[httpx.BaseTransport]) -> None:
+        while transports:
+            # One that cannot be closed must not cost a token that has just come.
             with contextlib.suppress(Exception):
-                left = _left(timeout)
-                share = left if left is None else left / (len(addresses) - tried)
-                return _Bounded(self._inner.connect_tcp(address, port, timeout=share, **options))
-        return _Bounded(self._inner.connect_tcp(addresses[-1], port, timeout=_left(timeout), **options))
+                transports.pop().close()
 
 
-def bounded_client(**options: Any) -> httpx.Client:
-    """Return an httpx.Client that keeps to a Deadline; by itself, httpx bounds each wait and not their sum."""
-    client = httpx.Client(**options)
-    # httpx has no public way to the network backend. A mount of None stands for hosts that bypass a proxy.
-    transports: list[Any] = [client._transport, *client._mounts.values()]
-    for transport in filter(None, transports):
-        transport._pool._network_backend = _Bounded(transport._pool._network_backend)
-    return client
+class AsyncTransports(Transports):
+    """The transports of an async client."""
 
+    base, plain = httpx.AsyncBaseTransport, httpx.AsyncHTTPTransport
 
-def send(client: Any, request: httpx.Request, *, own: bool) -> Any:
-    """Send a request; past what our own clients have no use for (cookies, hooks, redirects), a quarter of a call."""
-    if not own:
-        return client.send(request, stream=True, auth=None, follow_redirects=False)
-    transport = client._transport_for_url(request.url)
-    return (getattr(transport, "handle_async_request", None) or transport.handle_request)(request)
+    def _here(self) -> _Here:
+        process, loop = os.getpid(), anyio.lowlevel.current_token().native_token
+        loops = self._everywhere.get(process) or self._everywhere.setdefault(process, WeakKeyDictionary())
+        here: _Here | None = loops.get(loop)
+        return here or loops.setdefault(loop, _Here(anyio.Semaphore(IN_FLIGHT, fast_acquire=True)))
 
+    def _bound(self, attempt: Attempt) -> anyio.CancelScope:
+        return anyio.move_on_after(attempt.timeout)
 
-class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A request body that notes when it is handed to the network: from then on the call may be carried out."""
+    async def _talk(self, transport: httpx.AsyncBaseTransport, attempt: Attempt) -> bool:
+        attempt.response = response = await transport.handle_async_request(attempt.request)
+        try:
+            if response.is_stream_consumed:
+                return attempt.feed(response.content)
+            async for chunk in cast("httpx.AsyncByteStream", response.stream):
+                if not attempt.feed(chunk):
+                    return False
+        finally:
+            await response.aclose()
+        return True
 
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.handed_over = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        if self.handed_over:
-            # A transport that tries again by itself would mint twice.
-            raise httpx.StreamConsumed
-        self.handed_over = True
-        yield self._content
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for content in self:
-            yield content
-
-
-def _chain(failure: BaseException, outer: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    pending = [failure]
-    while pending:
-        link = pending.pop()
-        # Each once: chains may form a ring.
-        if link is not outer and not any(link is known for known in found):
-            found.append(link)
-            pending += filter(None, (*getattr(link, "exceptions", ()), link.__context__, link.__cause__))
-    return found
-
-
-def strip(failure: BaseException, outer: BaseException | None = None) -> None:
-    """Drop the frames of a failure and of all behind it: those of httpx hold the Authorization header."""
-    for link in _chain(failure, outer):
-        link.__traceback__ = None
-
-
-def reason(failure: BaseException | None, outer: BaseException | None = None) -> str:
-    """Say what a failure says; some transports leave that to its cause."""
-    links = [] if failure is None or isinstance(failure, TimeoutError) else _chain(failure, outer)
-    link = next((link for link in links if str(link)), failure)
-    return f"{type(link).__name__}: {link}".removesuffix(": ")
-
-
-def is_timeout(failure: BaseException) -> bool:
-    """Tell whether a failure is one of time; httpx-aiohttp calls every lost connection a ConnectTimeout."""
-    cause = failure.__cause__
-    told = cause if type(cause).__module__.startswith("aiohttp") else failure
-    return isinstance(told, (httpx.TimeoutException, TimeoutError))
-
-
-def harmless(failure: Exception, outer: BaseException | None = None, *, sent: bool = True) -> Exception:
-    """Take from a failure what must not be shown. `sent`: what came in answer may be in its text."""
-    strip(failure, outer)
-    # Parsers quote what they could not read, which may be a minted token; aiohttp's errors hold the request.
-    quoting = re.compile(r"""(bytearray\()?\bb['"]|["{<]""")
-    # Those of the space or of a proxy; OpenSSL names an extension of certificates alike.
-    credentials = re.compile(r"Basic (?!Constraints)\S+")
-    links = _chain(failure, outer)
-    if not any((sent and quoting.search(str(link))) or credentials.search(repr(link)) for link in links):
-        return failure
-    return stand_in(failure, credentials.sub("**********", quoting.split(str(failure))[0]))
-
-
-def stand_in(failure: Exception, text: str) -> Exception:
-    """Return a failure of the same type that says and holds no more than `text`."""
-    kind = type(failure)
-    shown = {
-        "__str__": lambda _: text,
-        "__repr__": lambda _: f"{kind.__name__}({text!r})",
-        "__module__": kind.__module__,
-    }
-    bare: Any = type(kind.__name__, (kind,), shown)
-    try:
-        made: Exception = bare.__new__(bare)
-    except Exception:  # noqa: BLE001 - some types, such as groups, cannot be made without more
-        made = type(kind.__name__, (Exception,), shown)()
-    return made
+    async def _close(self, transports: list[httpx.AsyncBaseTransport]) -> None:
+        while transports:
+            # In the midst of a cancellation too, or the socket stays open.
+            with anyio.CancelScope(shield=True), contextlib.suppress(Exception):
+                await transports.pop().aclose()

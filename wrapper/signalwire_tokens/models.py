@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 import hmac
-from collections.abc import Iterable
-from typing import NoReturn, Self
+from collections.abc import Iterable, Mapping
+from typing import NoReturn, Protocol, Self, TypeAlias
 from uuid import UUID
 
 import attrs
 from attrs.validators import deep_iterable, instance_of
 
 from signalwire_rest.models.permission import Permission as Permission  # noqa: PLC0414 - this module's, too
+from signalwire_rest.models.permission import PermissionName as PermissionName  # noqa: PLC0414
 
 # The dashboard's names for permissions that the API calls otherwise.
+LONGEST_SHOWN = 24
 DASHBOARD_NAMES = {"voice": "calling", "tasks": "tasking"}
 
 
@@ -66,6 +68,9 @@ class SecretStr:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SecretStr cannot be pickled; store get_secret_value() in a vault instead")
 
+    # Serialisers that do without pickle's means ask for the state.
+    __getstate__ = __reduce__
+
 
 class UnlistedPermission(str):
     """A permission that the service has and `Permission` lacks, as in `UnlistedPermission("fsa")`. Sent unchecked."""
@@ -78,23 +83,41 @@ class UnlistedPermission(str):
         return str(self)
 
 
+Permissions: TypeAlias = Iterable[Permission | PermissionName | UnlistedPermission]
+
+
 @attrs.frozen
 class ApiToken:
-    """An API token as the service described it. Of `permissions`, values that `Permission` lacks stay plain strings.
+    """An API token as the service described it.
 
-    `token` is the secret, the password of HTTP Basic authentication, which the service shows to nobody else.
+    `token` is the secret, the password of HTTP Basic authentication, which the service shows to nobody else. In
+    `permissions`, a value that `Permission` lacks is an `UnlistedPermission`, and can be sent as it is.
     """
 
     id: UUID
     name: str = attrs.field(validator=instance_of(str))
-    permissions: tuple[Permission | str, ...] = attrs.field(validator=deep_iterable(instance_of(str)))
+    permissions: tuple[Permission | UnlistedPermission, ...] = attrs.field(validator=deep_iterable(instance_of(str)))
     token: SecretStr
 
 
-def parse_permissions(values: Iterable[Permission | str]) -> list[Permission | UnlistedPermission]:
+class _HasSecret(Protocol):
+    def get_secret_value(self) -> str: ...
+
+
+# Pydantic's SecretStr serves as well as ours.
+Secret: TypeAlias = str | _HasSecret
+
+_BY_VALUE = {permission.value: permission for permission in Permission}
+
+
+def parse_permissions(values: Iterable[str]) -> list[Permission | UnlistedPermission]:
     """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
     if isinstance(values, str):
-        raise ValueError(f"permissions must be a list, such as [{str(values)!r}], not a bare string")  # noqa: TRY004
+        # A long one is not repeated, here and below: it may be a secret.
+        such = f", such as [{str(values)!r}]" if len(values) <= LONGEST_SHOWN else ""
+        raise ValueError(f"permissions must be a list{such}, not a bare string")  # noqa: TRY004
+    if isinstance(values, Mapping):
+        raise TypeError("permissions must be a list of Permission or str, not a mapping: list those to grant")
     try:
         parsed = list(dict.fromkeys(_parse_permission(value) for value in values))
     except TypeError as error:
@@ -109,13 +132,11 @@ def _parse_permission(value: object) -> Permission | UnlistedPermission:
         return value
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} found")
-    if value in list(Permission):
-        return Permission(value)
+    if known := _BY_VALUE.get(value):
+        return known
     near = difflib.get_close_matches(value.strip().lower(), [*Permission, *DASHBOARD_NAMES], n=1)
     hint = f"did you mean {DASHBOARD_NAMES.get(near[0], str(near[0]))!r}? " if near else ""
-    # A long one is not repeated: it may be a secret.
-    said = f" {value!r}" if len(value) <= 24 else ""
-    raise ValueError(
-        f"unknown permission{said}: {hint}Valid are: {', '.join(Permission)}. "
-        "In Python, UnlistedPermission(...) sends one that the service has and this list lacks."
-    )
+    said = f" {value!r}" if len(value) <= LONGEST_SHOWN else ""
+    error = ValueError(f"unknown permission{said}: {hint}Valid are: {', '.join(Permission)}.")
+    error.add_note("UnlistedPermission(...) sends one that the service has and this list lacks")
+    raise error

@@ -1,4 +1,5 @@
 from enum import StrEnum
+from typing import Literal
 
 
 class Permission(StrEnum):
@@ -16,3 +17,18 @@ class Permission(StrEnum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+
+PermissionName = Literal[
+    "calling",
+    "chat",
+    "datasphere",
+    "fax",
+    "management",
+    "messaging",
+    "numbers",
+    "pubsub",
+    "storage",
+    "tasking",
+    "video",
+]

@@ -1,4 +1,5 @@
 from enum import StrEnum
+from typing import Literal
 
 
 class TypesStatusCodesStatusCode500Error(StrEnum):
@@ -6,3 +7,6 @@ class TypesStatusCodesStatusCode500Error(StrEnum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+
+TypesStatusCodesStatusCode500ErrorName = Literal["Internal Server Error"]

@@ -1,0 +1,47 @@
+"""Rotate an API token that a Kubernetes secret holds: `rotate_into_kubernetes.py SECRET`.
+
+The secret has the keys `id` and `token`. `kubectl` talks to the cluster and namespace that it is set to.
+"""
+
+import base64
+import json
+import subprocess
+import sys
+
+from signalwire_tokens import ApiToken, Permission, ProjectTokens, RotationError, SignalWireError
+
+
+def kubectl(*arguments: str, manifest: str | None = None) -> str:
+    # A manifest goes on standard input: arguments are there for other processes to read.
+    command = ["kubectl", *arguments]
+    return subprocess.run(command, input=manifest, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def main(name: str) -> None:
+    secret = json.loads(kubectl("get", "secret", name, "--output=json"))
+    old = base64.b64decode(secret["data"]["id"]).decode()
+
+    def store(new: ApiToken) -> None:
+        data = {"id": str(new.id), "token": new.token.get_secret_value()}
+        secret["data"] |= {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        try:
+            # Not `apply`, which copies the secret into an annotation. The resourceVersion that was read makes the
+            # cluster refuse if another rotation was faster.
+            kubectl("replace", "--filename=-", manifest=json.dumps(secret))
+        except subprocess.CalledProcessError:
+            # Perhaps only the response was lost. A `store` that fails costs the new token: does the cluster hold it?
+            if json.loads(kubectl("get", "secret", name, "--output=json"))["data"] != secret["data"]:
+                raise
+
+    with ProjectTokens() as tokens:
+        new = tokens.rotate(old, "service", [Permission.CALLING], store=store)
+    print(f"secret {name} holds {new.id} now, and {old} is deleted")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except RotationError as error:
+        sys.exit(f"delete {error.old_token_id} by hand: {error}")
+    except (SignalWireError, subprocess.CalledProcessError) as error:
+        sys.exit(f"not rotated: {error}")

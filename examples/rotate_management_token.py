@@ -1,0 +1,40 @@
+"""Rotate the API token that manages the others: `rotate_management_token.py FILE`.
+
+FILE is a JSON object with the `id` and the `token` of the one in use. `rotate` is not for this: its client keeps the
+old token and would delete it by its own means. Here the new token deletes the old one, and so proves that it can.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from rotate_into_file import replace
+
+from signalwire_tokens import ApiToken, Permission, ProjectTokens, SignalWireError
+
+PERMISSIONS = [Permission.MANAGEMENT]
+
+
+def main(file: str) -> None:
+    old = json.loads(Path(file).read_text(encoding="utf-8"))
+    if Permission.MANAGEMENT not in PERMISSIONS:
+        sys.exit("the new token would lack `management`: nobody could mint, or delete, with what is stored")
+
+    def store(new: ApiToken) -> None:
+        replace(file, json.dumps({"id": str(new.id), "token": new.token.get_secret_value()}))
+
+    with ProjectTokens(api_token=old["token"]) as tokens:
+        new = tokens.create("management", PERMISSIONS, store=store)
+    try:
+        with ProjectTokens(api_token=new.token) as tokens:
+            tokens.delete(old["id"], missing_ok=True)
+    except SignalWireError as error:
+        sys.exit(f"{file} holds {new.id} now, but {old['id']} may still exist, delete it: {error}")
+    print(f"{file} holds {new.id} now, and {old['id']} is deleted")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (SignalWireError, OSError) as error:
+        sys.exit(f"not rotated: {error}")

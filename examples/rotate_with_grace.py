@@ -1,0 +1,54 @@
+"""Rotate in two runs, so that whoever still holds the old secret has time to take the new one.
+
+`rotate_with_grace.py mint FILE` mints a token and stores it. `rotate_with_grace.py delete FILE` deletes the tokens that
+it replaced: run it once every consumer has read FILE again.
+
+FILE is one JSON object: the `id` and `token` in use, and `old`, the IDs to delete. One, so that they cannot disagree: a
+list that names the token in use would delete it. No call lists tokens, so an ID that is not kept is lost.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rotate_into_file import replace
+
+from signalwire_tokens import ApiToken, Permission, ProjectTokens, SignalWireError
+
+
+def read(file: str) -> dict[str, Any]:
+    try:
+        kept: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"old": []}  # the first run
+    return kept
+
+
+def mint(file: str) -> None:
+    before = read(file)
+
+    def store(new: ApiToken) -> None:
+        old = [*before["old"], *([before["id"]] if "id" in before else [])]
+        replace(file, json.dumps({"id": str(new.id), "token": new.token.get_secret_value(), "old": old}))
+
+    with ProjectTokens() as tokens:
+        new = tokens.create("service", [Permission.CALLING], store=store)
+    print(f"{file} holds {new.id} now; to be deleted: {', '.join(read(file)['old']) or 'nothing'}")
+
+
+def delete(file: str) -> None:
+    kept = read(file)
+    with ProjectTokens() as tokens:
+        for token_id in kept["old"]:
+            # A run that ended before it wrote the file has deleted it already.
+            tokens.delete(token_id, missing_ok=True)
+    replace(file, json.dumps({**kept, "old": []}))
+    print(f"deleted: {', '.join(kept['old']) or 'nothing'}")
+
+
+if __name__ == "__main__":
+    try:
+        {"mint": mint, "delete": delete}[sys.argv[1]](sys.argv[2])
+    except (SignalWireError, OSError) as error:
+        sys.exit(f"{sys.argv[1]} failed: {error}")

@@ -1,0 +1,135 @@
+"""Mint and store, rotate, discard: coroutines that both clients share."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TypeAlias, cast
+
+from . import _operations
+from ._operations import Call
+from ._sending import Sender, run, tell
+from ._transport import Transport
+from .errors import NotFoundError, RotationError, SignalWireError
+from .models import ApiToken
+
+Store: TypeAlias = Callable[[ApiToken], object]
+
+
+class Rotating(Sender[Transport]):
+    """What mints, stores and deletes in one step."""
+
+    # What only a client knows.
+    _awaits: bool
+    _shield: Callable[[], AbstractContextManager[Any]]
+
+    async def _create(self, new: Call[ApiToken], store: Store | None, stays: str = "") -> ApiToken:
+        """Mint a token and let `store` persist it: what cannot be stored is deleted. `stays` names what it replaces."""
+        if store is not None and not callable(store):
+            raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
+        if not self._awaits and inspect.iscoroutinefunction(store):
+            raise TypeError("store is a coroutine function; AsyncProjectTokens awaits it")
+        process, created = os.getpid(), None
+        try:
+            created = await self._call(new)
+            stored = store(created) if store else None
+            if inspect.isawaitable(stored):
+                if not self._awaits:
+                    _ = stored.close() if inspect.iscoroutine(stored) else None
+                    raise TypeError("store returned an awaitable, so nothing is stored; AsyncProjectTokens awaits it")
+                await stored
+        except BaseException as failure:
+            if created is None:
+                raise
+            if isinstance(failure, Exception):
+                await self._discard(created, process, failure, "store")
+                text = f"the new token {created.id} was deleted again{stays}"
+                tell(logging.INFO, text, new, created, leaving=failure)
+            else:
+                # What is stored must work, and nobody knows whether it is this one.
+                text = f"interrupted by {type(failure).__name__}: the new token {created.id} exists and may be stored"
+                tell(logging.ERROR, f"{text}{stays}; delete what is not in use", new, created, leaving=failure)
+            raise
+        return created
+
+    async def _rotate(self, old: Call[None], new: Call[ApiToken], store: Store) -> ApiToken:
+        """Mint a token, let `store` persist it, and delete the old one."""
+        if store is None:
+            raise TypeError("store must be a function that takes the new token, not NoneType")
+        created = await self._create(new, store, f", and the old token {old.token_id} stays")
+        try:
+            await self._call(old)
+        except BaseException as failure:
+            state = f"the old token {old.token_id} may still exist, delete it: {type(failure).__name__}: {failure}"
+            if isinstance(failure, NotFoundError):
+                missing = f"there is no token {old.token_id}: it was deleted before, or the ID is wrong"
+                state = f"{missing} and the one meant still exists"
+            problem = f"rotate failed: token {created.id} is stored and works, but {state}"
+            ours = isinstance(failure, SignalWireError)
+            tell(logging.ERROR, problem, old, created, leaving=None if ours else failure)
+            if not ours:
+                raise
+            ids = {"new_token_id": created.id, "old_token_id": old.token_id}
+            raise RotationError(problem, operation="rotate", **ids) from failure
+        return created
+
+    async def _discard(self, token: ApiToken, process: int, leaving: BaseException | None, what: str) -> None:
+        """Delete a token that nobody needs, in the midst of a cancellation too; if that fails, one error says all.
+
+        `leaving` is what ended `what`, the store or the block. A child of fork deletes nothing of its parent's.
+        """
+        if process != os.getpid():
+            return
+        deletion = _operations.delete(token.id, missing_ok=True)
+        try:
+            with self._shield():
+                await self._call(deletion)
+        except BaseException as failure:
+            ended = f"{what} failed with {type(leaving).__name__}, and then " if isinstance(leaving, Exception) else ""
+            text = f"token {token.id} may still exist, delete it: {ended}{str(failure) or type(failure).__name__}"
+            interrupting = next((e for e in (failure, leaving) if not isinstance(e, Exception | None)), None)
+            tell(logging.ERROR, text, deletion, token, leaving=interrupting)
+            # An interruption goes on; before any other error goes that a token exists.
+            if interrupting is None:
+                failure.args = (text,)
+                vars(failure)["may_have_applied"] = True
+            if interrupting is None or interrupting is failure:
+                raise
+
+
+class Temporary:
+    """A token for the time of a block, deleted on every way out; either client uses its own half."""
+
+    def __init__(self, new: Call[ApiToken], mint: Callable[[Call[ApiToken]], Any], discard: Callable[..., Any]) -> None:
+        self._new, self._mint, self._discard = new, mint, discard
+
+    async def __aenter__(self) -> ApiToken:
+        self._process = os.getpid()
+        self._token = token = cast("ApiToken", await self._mint(self._new))
+        # An interruption at the very end of a block, or a thread that ends with the process, leaves no time to delete.
+        self._net = weakref.finalize(self, _warn, self._new, token, self._process)
+        return token
+
+    async def __aexit__(self, _kind: object, leaving: BaseException | None, _frames: object) -> None:
+        try:
+            await self._discard(self._token, self._process, leaving, "the block")
+        except SignalWireError:
+            self._net.detach()
+            raise
+        self._net.detach()
+
+    def __enter__(self) -> ApiToken:
+        return run(self.__aenter__())
+
+    def __exit__(self, *leaving: object) -> None:
+        run(self.__aexit__(*leaving))
+
+
+def _warn(new: Call[ApiToken], token: ApiToken, process: int) -> None:
+    if process == os.getpid():
+        text = f"token {token.id} may still exist, delete it: its block was left without a deletion"
+        tell(logging.ERROR, text, new, token)

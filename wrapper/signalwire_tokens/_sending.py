@@ -1,0 +1,180 @@
+"""An attempt, and the loop over attempts: coroutines that both clients share. Those of the sync client never wait."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import platform
+import random
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Generic, TypeVar, cast
+from uuid import UUID
+
+import httpx
+
+from . import __version__, _answers, _credentials, _retry, _transport
+from ._operations import Call
+from ._transport import Transport
+from .errors import APIConnectionError, APITimeoutError, ConfigurationError, SignalWireError
+from .models import ApiToken, Secret
+
+T = TypeVar("T")
+
+logger = logging.getLogger("signalwire_tokens")
+
+# Parsing a URL costs as much as all the rest of a request.
+_url = functools.lru_cache(httpx.URL)
+
+
+def tell(
+    level: int, text: str, call: Call[Any], about: object = None, *, leaving: Any = None, request_id: object = None
+) -> None:
+    """Log a text, with fields for an inventory; note it on what is leaving, too, as applications disable loggers."""
+    token = about if isinstance(about, ApiToken) else None
+    token_id = token.id if token else getattr(about, "token_id", None) or call.token_id
+    fields = {
+        "operation": call.operation,
+        "token_id": token_id and str(token_id),
+        "token_name": token.name if token else call.name,
+        "permissions": [*token.permissions] if token else call.request.get("json", {}).get("permissions"),
+        "request_id": request_id or getattr(about, "request_id", None),
+    }
+    # Neither a handler that raises nor an exception that takes no note may cost a token or replace an interruption.
+    with contextlib.suppress(Exception):
+        logger.log(level, "%s", text, extra=fields)
+    with contextlib.suppress(Exception):
+        leaving.add_note(text)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine of the sync client, which waits for nothing."""
+    while True:
+        try:
+            coroutine.send(None)
+        except StopIteration as done:
+            return cast("T", done.value)
+
+
+class Sender(Generic[Transport]):
+    """What makes the calls of a client, whichever way it waits."""
+
+    # For the repr of a client whose arguments are refused.
+    _about = "(...)"
+    _random = staticmethod(random.random)
+    # What only a client knows.
+    _sleep: Callable[[float], Any]
+    _transports_class: ClassVar[type[_transport.Transports]]
+
+    def __init__(
+        self,
+        space: str | None = None,
+        project_id: UUID | str | None = None,
+        api_token: Secret | None = None,
+        *,
+        timeout: float = 30.0,
+        max_retries: int = 2,
+        transport: Transport | None = None,
+    ) -> None:
+        # Masked at once, in the very names, so that no traceback shows them.
+        space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
+        credentials = _credentials.resolve(*given)
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+            raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
+        if not 0 < timeout < threading.TIMEOUT_MAX:
+            raise ValueError("timeout must be a positive, finite number of seconds")
+        if isinstance(max_retries, bool) or not isinstance(max_retries, int):
+            raise TypeError(f"max_retries must be an int, not {type(max_retries).__name__}")
+        if max_retries < 0:
+            raise ValueError("max_retries must not be negative; 0 makes one attempt of every call")
+        self._transports = self._transports_class(transport, credentials.origin)
+        self._origin, self._hidden = credentials.origin, credentials.hidden
+        self._about = f"(space={credentials.origin!r}, project_id={credentials.project_id!r})"
+        self._timeout, self._max_retries = float(timeout), max_retries
+        agent = f"signalwire-tokens/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+        fixed = {"Host": httpx.URL(credentials.origin).netloc.decode(), "Accept": "application/json"}
+        fixed |= {"Accept-Encoding": "identity", "User-Agent": agent}
+
+        @functools.lru_cache(maxsize=256)
+        def headers(content_type: str, length: int) -> httpx.Headers:
+            # A length even for no body: without it some transports announce a chunked one. As httpx.Headers, which
+            # mask the credentials in their repr.
+            described = {"Content-Type": content_type, "Content-Length": str(length)}
+            credential = {"Authorization": credentials.authorization.get_secret_value()}
+            return httpx.Headers(fixed | {key: value for key, value in described.items() if value} | credential)
+
+        self._headers = headers
+
+    async def _call(self, call: Call[T]) -> T:
+        """Make a call, with retries where the policy allows them; return its result or raise its error."""
+        applied, number = False, 0
+        while True:
+            attempt, result, pause = self._attempt(call), None, None
+            try:
+                result = await self._outcome(call, attempt, applied=applied)
+                if not isinstance(result, SignalWireError):
+                    self._log_success(call, attempt, result)
+                    return cast("T", result)
+                applied = result.may_have_applied
+                if number < self._max_retries:
+                    pause = _retry.wait(result, number, self._random(), cut_off=attempt.cut_off)
+                if pause is not None:
+                    tell(logging.WARNING, f"{result}; retry in {pause:.1f} s", call, result)
+                    waited = self._sleep(pause)
+                    if waited is not None:
+                        await waited
+            except BaseException as interruption:
+                _transport.forget_frames(interruption, attempt.outer)
+                done = applied or attempt.sent if result is None else getattr(result, "may_have_applied", True)
+                self._tell_interrupted(call, attempt, interruption, applied=done)
+                raise
+            if pause is None:
+                raise result
+            number += 1
+
+    def _attempt(self, call: Call[Any]) -> _transport.Attempt:
+        described, content = call.request, call.body
+        headers = self._headers(described.get("headers", {}).get("Content-Type", ""), len(content))
+        url = _url(self._origin + described["url"])
+        request = _transport.Request(described["method"], url, headers, content, self._timeout)
+        return _transport.Attempt(request, self._timeout, _answers.MAX_BODY)
+
+    async def _outcome(self, call: Call[Any], attempt: _transport.Attempt, *, applied: bool) -> Any:
+        """Make an attempt; return the result, or the error to raise. `applied`: an earlier one may have worked."""
+        if not await self._transports.exchange(attempt):
+            problem = "this client is closed; make a new one"
+            return _answers.failed(ConfigurationError, call, problem, "nothing was sent", applied=applied)
+        if attempt.response is not None:
+            return self._read(call, attempt, applied=applied)
+        kind, late = (APITimeoutError, " in time") if attempt.late else (APIConnectionError, "")
+        problem = (
+            f"no response from {attempt.request.url.host}{late}: {_answers.printable(attempt.reason, self._hidden)}"
+        )
+        advice = "" if attempt.sent else "nothing was sent", attempt.advice(self._transports.proxy)
+        return _answers.failed(kind, call, problem, *advice, applied=attempt.sent or applied)
+
+    def _read(self, call: Call[Any], attempt: _transport.Attempt, *, applied: bool) -> Any:
+        response, content = cast("httpx.Response", attempt.response), bytes(attempt.content)
+        answer = _answers.Answer(response.status_code, response.headers, content, not attempt.cut_off, self._hidden)
+        return _answers.outcome(call, answer, applied=applied)
+
+    def _log_success(self, call: Call[Any], attempt: _transport.Attempt, result: Any) -> None:
+        # No text is built that nobody wants.
+        if logger.isEnabledFor(logging.INFO):
+            request_id = _answers.request_id(cast("httpx.Response", attempt.response).headers, self._hidden)
+            text = f"{call.operation}: {_answers.about(call, result)}, request id {request_id}"
+            tell(logging.INFO, text, call, result, request_id=request_id)
+
+    def _tell_interrupted(
+        self, call: Call[Any], attempt: _transport.Attempt, interruption: BaseException, *, applied: bool
+    ) -> None:
+        """Say what may exist, or that nothing was done, when a cancellation or an exit cuts a call off."""
+        came = None if attempt.response is None else self._read(call, attempt, applied=True)
+        known = getattr(came, "id", None) or getattr(came, "token_id", None)
+        advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[call.operation][1]
+        text = _answers.sentence(call, f"interrupted by {type(interruption).__name__}", advice, applied=applied)
+        tell(logging.WARNING if applied else logging.INFO, text, call, came, leaving=interruption)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self._about}"
