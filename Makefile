@@ -3,22 +3,25 @@ VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 # A worker for each core. Tests start many processes, which should not compile the library anew each.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+WORKERS := --numprocesses=auto --dist=worksteal
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(WORKERS)
 DOCS_VENV ?= .venv-docs
 DOCS_BIN := $(DOCS_VENV)/$(notdir $(BIN))
 DOCS_READY := $(DOCS_VENV)/.ready
 # SignalWire's own SDK, kept apart: its dependencies are many, and none is ours.
 SDK := .venv-sdk
 MUTANTS := .venv-mutants
-# What SignalWire publishes about its project tokens, as Markdown.
-PAGE ?= https://signalwire.com/docs/apis/rest/project-tokens/create-token.md
 # What the benchmarks compare, and the same without sniffio.
 BENCH := .venv-bench
+# The lowest and the newest versions of what the library needs.
+FLOORS := .venv-floors
+NEWEST := .venv-newest
+CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials lifecycle messages models parity retries rotation turns wire)
 # Node tools check the spec independently. Without npm the tests that want them are skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
+.PHONY: help demo test coverage reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api check-floors check-newest test-sdk propose-update check-wheel check-tag lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -34,6 +37,17 @@ coverage: $(READY) $(NODE) ## Run the tests; every line and branch of wrapper/ m
 
 drills: $(READY) ## Drill `make update-spec` with each change of the docs page that is expected
 	@$(PYTEST) tests/drills $(ARGS)
+
+check-floors: $(READY) ## Test the core on the lowest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(FLOORS)
+	VIRTUAL_ENV=$(FLOORS) $(BIN)/uv pip install --quiet --compile-bytecode --resolution lowest-direct --group test --editable '.[aiohttp,cli]'
+	$(FLOORS)/bin/python -m pytest $(WORKERS) $(CORE) $(ARGS)
+
+check-newest: $(READY) ## Test the core on the newest versions of everything, the pins of the test tools aside
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(NEWEST)
+	VIRTUAL_ENV=$(NEWEST) $(BIN)/uv pip install --quiet --compile-bytecode --upgrade --editable '.[aiohttp,cli]' \
+		$(shell sed -n '/^test = \[/,/^\]/s/^ *"\(.*\)==.*/\1/p' pyproject.toml)
+	$(NEWEST)/bin/python -m pytest $(WORKERS) $(CORE) $(ARGS)
 
 test-sdk: $(READY) $(SDK)/.ready ## Let SignalWire's own SDK use a fake space
 	@$(BIN)/python -m pytest tests/sdk $(ARGS)
@@ -74,25 +88,26 @@ docs-check: docs ## Open every page in headless Chromium, on a phone and a deskt
 	$(DOCS_BIN)/python scripts/check_docs.py docs/_build/html
 
 generate: $(READY) ## Regenerate generated/ from openapi.yaml, the overlay and the generator's settings
-	$(BIN)/python scripts/apply_overlay.py openapi.yaml openapi-overlay.yaml generated/openapi.yaml
+	$(BIN)/python scripts/apply_overlay.py openapi-overlay.yaml generated/openapi.yaml openapi.yaml $(wildcard openapi/*.yaml)
 	@for path in generated/* generated/.[!.]*; do [ "$$path" = generated/openapi.yaml ] || rm -rf "$$path"; done
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/openapi-python-client generate --path generated/openapi.yaml \
 		--config generator-config.yaml --custom-template-path scripts/templates --meta none \
 		--output-path generated/signalwire_rest --overwrite --fail-on-warning
 	touch generated/signalwire_rest/py.typed
+	$(BIN)/python scripts/write_answers.py generated/openapi.yaml generated/signalwire_rest/answers.py
 
 check-generated: generate ## Fail, with the diff, if regenerating changes anything that is committed
 	@export GIT_INDEX_FILE="$$(git rev-parse --git-path check-generated)" && git read-tree HEAD && \
 		git add --all generated && git --no-pager diff --cached --exit-code HEAD -- generated
 
-update-spec: $(READY) ## Take a new version of the docs page, all that follows from it included, or change nothing
+update-spec: $(READY) ## Take new versions of the docs pages (PAGE: others), and all that follows from them, or change nothing
 	@$(BIN)/python scripts/update_spec.py "$(PAGE)" $(if $(SUMMARY),"$(SUMMARY)")
 
-propose-update: $(READY) ## The same, and open or refresh a pull request with what it changed; needs a clean main and gh
-	@$(BIN)/python scripts/propose_update.py "$(PAGE)"
+propose-update: $(READY) ## The same, and keep one pull request with what it changed; needs a clean main and gh
+	@$(BIN)/python scripts/propose_update.py $(if $(PAGE),"$(PAGE)")
 
-vendor: $(READY) ## Take openapi.yaml alone from the docs page at PAGE, a path or an https URL
-	$(BIN)/python scripts/vendor_spec.py "$(PAGE)" openapi.yaml tests/data/create-token.md
+vendor: $(READY) ## Take the docs pages alone
+	@$(BIN)/python scripts/vendor_spec.py $(if $(PAGE),"$(PAGE)")
 
 public-api: $(READY) ## Write down the public signatures and enum values; a change belongs in the changelog
 	$(BIN)/python scripts/public_api.py write
@@ -120,7 +135,7 @@ lock: $(READY) ## Pin all development dependencies anew
 		--output-file tests/mutants/constraints.txt tests/mutants/requirements.in
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(SDK) $(MUTANTS) $(DOCS_VENV) $(BENCH) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	rm -rf $(VENV) $(SDK) $(MUTANTS) $(DOCS_VENV) $(BENCH) $(FLOORS) $(NEWEST) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def main(tag: str) -> None:
-    client = (ROOT / "wrapper/signalwire_tokens/__init__.py").read_text(encoding="utf-8")
+    client = (ROOT / "wrapper/signalwire_tokens/_sending.py").read_text(encoding="utf-8")
     version = re.search(r'^__version__ = "(.+)"$', client, re.MULTILINE)
     if not version or tag != f"v{version[1]}":
         sys.exit(f"check_tag: the tag is {tag!r}, and the version is {version and version[1]!r}")

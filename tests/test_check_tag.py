@@ -7,7 +7,7 @@ import check_tag
 
 @pytest.fixture(autouse=True)
 def repository(tmp_path, monkeypatch):
-    client = tmp_path / "wrapper/signalwire_tokens/__init__.py"
+    client = tmp_path / "wrapper/signalwire_tokens/_sending.py"
     client.parent.mkdir(parents=True)
     client.write_text('"""Client."""\n\n__version__ = "1.2.3"\n', encoding="utf-8")
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## [1.2.3] - 2026-01-01\n", encoding="utf-8")

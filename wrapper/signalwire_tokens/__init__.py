@@ -6,11 +6,9 @@ PYTEST_DONT_REWRITE: there is no assertion to rewrite, and an import before pyte
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._client import AsyncProjectTokens, ProjectTokens
+    from ._client import AsyncProjectTokens, ProjectTokens, __version__
     from .errors import *
     from .models import ApiToken, Permission, PermissionName, SecretStr, UnlistedPermission
-
-__version__ = "0.1.0"
 
 __all__ = ["ApiToken", "AsyncProjectTokens", "Permission", "PermissionName", "ProjectTokens", "SecretStr"]
 __all__ += ["UnlistedPermission", "__version__"]

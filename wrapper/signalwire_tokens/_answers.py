@@ -62,18 +62,16 @@ class Answer:
 
     def body(self) -> bytes:
         """Return the content, decompressed as far as it goes and as a token could need."""
-        content = self.content
-        if self.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}:
-            found, rest = b"", content
-            with contextlib.suppress(zlib.error):
-                # Members follow each other; the cap disarms a bomb.
-                while rest and len(found) < MAX_BODY:
-                    # 32 lets zlib tell gzip from deflate.
-                    member = zlib.decompressobj(32 + zlib.MAX_WBITS)
-                    found += member.decompress(rest, MAX_BODY - len(found))
-                    rest = member.unused_data
-            return found or content
-        return content
+        zipped = self.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}
+        found, rest = b"", self.content if zipped else b""
+        with contextlib.suppress(zlib.error):
+            # Members follow each other; the cap disarms a bomb.
+            while rest and len(found) < MAX_BODY:
+                # 32 lets zlib tell gzip from deflate.
+                member = zlib.decompressobj(32 + zlib.MAX_WBITS)
+                found += member.decompress(rest, MAX_BODY - len(found))
+                rest = member.unused_data
+        return found or self.content
 
 
 def redact(text: str, secrets: Iterable[SecretStr]) -> str:
@@ -200,10 +198,9 @@ def _top_level(text: str) -> dict[str, str]:
 
 
 def _parse(body: bytes) -> Any:
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    return None
 
 
 def _details(answer: Answer) -> tuple[errors.ErrorDetail, ...]:
@@ -211,12 +208,11 @@ def _details(answer: Answer) -> tuple[errors.ErrorDetail, ...]:
     data = _parse(answer.body())
     several = isinstance(data, dict) and isinstance(data.get("errors"), list)
     items = [item for item in (data["errors"] if several else [data]) if isinstance(item, dict)]
-
-    def read(item: dict[str, Any], names: tuple[str, ...]) -> str | None:
-        found = (str(item[name]) for name in names if isinstance(item.get(name), (str, int)))
-        return next((redact(text, answer.hidden) for text in found), None)
-
-    details = (errors.ErrorDetail(*(read(item, names) for names in DETAIL_NAMES)) for item in items)
+    known = [
+        [[item[n] for n in names if isinstance(item.get(n), (str, int))] for names in DETAIL_NAMES] for item in items
+    ]
+    read = ((redact(str(values[0]), answer.hidden) if values else None for values in fields) for fields in known)
+    details = [errors.ErrorDetail(*fields) for fields in read]
     return tuple(detail for detail in details if detail.message or detail.code)
 
 
@@ -232,8 +228,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _date(value: str) -> datetime | None:
-    try:
+    with contextlib.suppress(ValueError, OverflowError):
         date = parsedate_to_datetime(value)
         return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    return None

@@ -36,7 +36,7 @@ class Call(Generic[T]):
         return json.dumps(self.request["json"]).encode() if "json" in self.request else b""
 
     def read(self, fields: Any) -> ApiToken:
-        """Make a token of what a success describes; raise AttributeError, KeyError, TypeError or ValueError, if none."""
+        """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""
         response = TokenResponse.from_dict(fields)
         if not isinstance(fields["permissions"], list):
             raise TypeError

@@ -12,12 +12,17 @@ from typing import Any, TypeAlias, cast
 
 from . import _operations
 from ._operations import Call
-from ._sending import Sender, run, tell
-from ._transport import Transport
+from ._sending import Sender, Transport, run, tell
 from .errors import NotFoundError, RotationError, SignalWireError
 from .models import ApiToken
 
 Store: TypeAlias = Callable[[ApiToken], object]
+
+
+async def _refused(stored: object) -> None:
+    # Or Python warns that it was never awaited.
+    getattr(stored, "close", bool)()
+    raise TypeError("store returned an awaitable, so nothing is stored; AsyncProjectTokens awaits it")
 
 
 class Rotating(Sender[Transport]):
@@ -38,17 +43,15 @@ class Rotating(Sender[Transport]):
             created = await self._call(new)
             stored = store(created) if store else None
             if inspect.isawaitable(stored):
-                if not self._awaits:
-                    _ = stored.close() if inspect.iscoroutine(stored) else None
-                    raise TypeError("store returned an awaitable, so nothing is stored; AsyncProjectTokens awaits it")
-                await stored
+                await (stored if self._awaits else _refused(stored))
         except BaseException as failure:
             if created is None:
                 raise
             if isinstance(failure, Exception):
                 await self._discard(created, process, failure, "store")
                 text = f"the new token {created.id} was deleted again{stays}"
-                tell(logging.INFO, text, new, created, leaving=failure)
+                # As of a deletion: an inventory made of records would take a second `create` for a token that exists.
+                tell(logging.INFO, text, _operations.delete(created.id), leaving=failure)
             else:
                 # What is stored must work, and nobody knows whether it is this one.
                 text = f"interrupted by {type(failure).__name__}: the new token {created.id} exists and may be stored"
@@ -125,8 +128,8 @@ class Temporary:
     def __enter__(self) -> ApiToken:
         return run(self.__aenter__())
 
-    def __exit__(self, *leaving: object) -> None:
-        run(self.__aexit__(*leaving))
+    def __exit__(self, kind: object, leaving: BaseException | None, frames: object) -> None:
+        run(self.__aexit__(kind, leaving, frames))
 
 
 def _warn(new: Call[ApiToken], token: ApiToken, process: int) -> None:

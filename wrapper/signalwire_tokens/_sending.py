@@ -14,13 +14,16 @@ from uuid import UUID
 
 import httpx
 
-from . import __version__, _answers, _credentials, _retry, _transport
+from . import _answers, _credentials, _retry, _transport
+from ._attempt import Attempt, Request, forget_frames
 from ._operations import Call
-from ._transport import Transport
 from .errors import APIConnectionError, APITimeoutError, ConfigurationError, SignalWireError
 from .models import ApiToken, Secret
 
+__version__ = "0.1.0"
+
 T = TypeVar("T")
+Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
 logger = logging.getLogger("signalwire_tokens")
 
@@ -65,7 +68,7 @@ class Sender(Generic[Transport]):
     _random = staticmethod(random.random)
     # What only a client knows.
     _sleep: Callable[[float], Any]
-    _transports_class: ClassVar[type[_transport.Transports]]
+    _transports_class: ClassVar[type[_transport.SyncTransports]]
 
     def __init__(
         self,
@@ -97,12 +100,11 @@ class Sender(Generic[Transport]):
         fixed |= {"Accept-Encoding": "identity", "User-Agent": agent}
 
         @functools.lru_cache(maxsize=256)
-        def headers(content_type: str, length: int) -> httpx.Headers:
+        def headers(length: int, **described: str) -> httpx.Headers:
             # A length even for no body: without it some transports announce a chunked one. As httpx.Headers, which
             # mask the credentials in their repr.
-            described = {"Content-Type": content_type, "Content-Length": str(length)}
             credential = {"Authorization": credentials.authorization.get_secret_value()}
-            return httpx.Headers(fixed | {key: value for key, value in described.items() if value} | credential)
+            return httpx.Headers({**fixed, **described, "Content-Length": str(length), **credential})
 
         self._headers = headers
 
@@ -125,7 +127,7 @@ class Sender(Generic[Transport]):
                     if waited is not None:
                         await waited
             except BaseException as interruption:
-                _transport.forget_frames(interruption, attempt.outer)
+                forget_frames(interruption, attempt.outer)
                 done = applied or attempt.sent if result is None else getattr(result, "may_have_applied", True)
                 self._tell_interrupted(call, attempt, interruption, applied=done)
                 raise
@@ -133,14 +135,14 @@ class Sender(Generic[Transport]):
                 raise result
             number += 1
 
-    def _attempt(self, call: Call[Any]) -> _transport.Attempt:
+    def _attempt(self, call: Call[Any]) -> Attempt:
         described, content = call.request, call.body
-        headers = self._headers(described.get("headers", {}).get("Content-Type", ""), len(content))
+        headers = self._headers(len(content), **described.get("headers", {}))
         url = _url(self._origin + described["url"])
-        request = _transport.Request(described["method"], url, headers, content, self._timeout)
-        return _transport.Attempt(request, self._timeout, _answers.MAX_BODY)
+        request = Request(described["method"], url, headers, content, self._timeout)
+        return Attempt(request, self._timeout, _answers.MAX_BODY)
 
-    async def _outcome(self, call: Call[Any], attempt: _transport.Attempt, *, applied: bool) -> Any:
+    async def _outcome(self, call: Call[Any], attempt: Attempt, *, applied: bool) -> Any:
         """Make an attempt; return the result, or the error to raise. `applied`: an earlier one may have worked."""
         if not await self._transports.exchange(attempt):
             problem = "this client is closed; make a new one"
@@ -154,12 +156,12 @@ class Sender(Generic[Transport]):
         advice = "" if attempt.sent else "nothing was sent", attempt.advice(self._transports.proxy)
         return _answers.failed(kind, call, problem, *advice, applied=attempt.sent or applied)
 
-    def _read(self, call: Call[Any], attempt: _transport.Attempt, *, applied: bool) -> Any:
+    def _read(self, call: Call[Any], attempt: Attempt, *, applied: bool) -> Any:
         response, content = cast("httpx.Response", attempt.response), bytes(attempt.content)
         answer = _answers.Answer(response.status_code, response.headers, content, not attempt.cut_off, self._hidden)
         return _answers.outcome(call, answer, applied=applied)
 
-    def _log_success(self, call: Call[Any], attempt: _transport.Attempt, result: Any) -> None:
+    def _log_success(self, call: Call[Any], attempt: Attempt, result: Any) -> None:
         # No text is built that nobody wants.
         if logger.isEnabledFor(logging.INFO):
             request_id = _answers.request_id(cast("httpx.Response", attempt.response).headers, self._hidden)
@@ -167,7 +169,7 @@ class Sender(Generic[Transport]):
             tell(logging.INFO, text, call, result, request_id=request_id)
 
     def _tell_interrupted(
-        self, call: Call[Any], attempt: _transport.Attempt, interruption: BaseException, *, applied: bool
+        self, call: Call[Any], attempt: Attempt, interruption: BaseException, *, applied: bool
     ) -> None:
         """Say what may exist, or that nothing was done, when a cancellation or an exit cuts a call off."""
         came = None if attempt.response is None else self._read(call, attempt, applied=True)
