@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 # How a note on an interruption ends if it left no new token.
 _NOTHING = "(nothing was minted)"
+# What the library says of classes and arguments.
+_FOR_PYTHON = re.compile(
+    r"(store|the block) failed with \w+, and then |\w+Error: (?=delete of token)|; the order of the arguments is .*"
+)
 _VARIABLES = ("SIGNALWIRE_SPACE", "SIGNALWIRE_PROJECT_ID", "SIGNALWIRE_API_TOKEN")
 
 
@@ -28,11 +32,11 @@ def client(doing: str, *, mints: bool = False) -> Iterator[tuple[ProjectTokens, 
 
     Yields the client, and what stops the wheel that turns meanwhile.
     """
-    absent = [name for name in _VARIABLES if name not in os.environ]
+    absent = [name for name in _VARIABLES if not os.environ.get(name)]
     if absent:
         raise Failure(
-            f"not set: {', '.join(absent)}; export the space, the project's ID and an API token with the management "
-            "permission; nothing was sent",
+            f"not set, or empty: {', '.join(absent)}; export the space, the project's ID and an API token with the "
+            "management permission; nothing was sent",
             WRONG_USAGE,
         )
     try:
@@ -57,11 +61,10 @@ def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
         return Failure("; ".join([f"the secret could not be stored: {error}", *notes]), code)
     if not isinstance(error, SignalWireError):
         return Failure(masked(str(error)), WRONG_USAGE)
-    # Notes of other errors are for Python, and so is the name of what `store` or the block raised.
-    said = str(error)
+    # Notes of other errors are for Python.
+    said = _FOR_PYTHON.sub("", str(error))
     if isinstance(cause := error.__context__, (StoreError, signals.Interrupted)):
         said = f"the secret could not be stored: {cause}; {said}"
-    said = re.sub(r"(store|the block) failed with \w+, and then ", "", said)
     if isinstance(error, InvalidResponseError) and error.token_id:
         said += f"; its ID is {error.token_id}"
     code = WRONG_USAGE if isinstance(error, ConfigurationError) else NOT_DONE
