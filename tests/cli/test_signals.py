@@ -198,6 +198,15 @@ class TestCommandThatStores:
         assert (run.returncode, space.tokens) == (130, {})
         assert "sleep was ended by SIGTERM" in run.stderr
 
+    def test_how_it_ends_is_known_where_the_parent_ignores_children(self, shell, space) -> None:
+        ignore = (
+            "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        ignoring = (sys.executable, "-c", ignore, COMMAND)
+        run = shell.process(*CREATE, "--exec", "sh -c 'cat >/dev/null; exit 3'", command=ignoring)
+        assert (run.returncode, space.tokens) == (1, {})
+        assert "sh exited with 3" in run.stderr
+
     def test_an_ignored_signal_is_ignored_by_it_too(self, shell, space, old, script) -> None:
         arguments = ("rotate", str(old.id), "ci", "-p", "fax", "--exec", script("kill -HUP $$; cat > /dev/null"))
         ignoring = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh", COMMAND)
