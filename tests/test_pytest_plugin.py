@@ -130,7 +130,7 @@ def test_a_fault_that_meets_no_request_fails_the_test(run) -> None:
         """
     )
     result.assert_outcomes(passed=1, failed=3)
-    result.stdout.fnmatch_lines(["*2 faults of fail_next() met no request*signalwire_space.clear_faults()*"])
+    result.stdout.fnmatch_lines(["2 of the faults scripted by*met no request*signalwire_space.clear_faults()*"])
     assert result.stdout.str().count("met no request") == 2
 
 
@@ -414,6 +414,13 @@ def test_everything_is_put_back(run, monkeypatch) -> None:
             assert "HTTPS_PROXY" not in os.environ
             assert os.environ["SIGNALWIRE_SPACE"].startswith("http://127.0.0.1:")
 
+        def test_with_a_patch_of_its_own(signalwire_space, monkeypatch):
+            monkeypatch.setattr(socket.socket, "connect", None)
+            monkeypatch.setenv("SIGNALWIRE_SPACE", "other")
+
+        def test_with_an_earlier_patch(monkeypatch, signalwire_space):
+            monkeypatch.setenv("SIGNALWIRE_SPACE", "other")
+
         def test_without():
             assert (socket.getaddrinfo, socket.socket, vars(socket.socket)) == before
             assert os.environ["HTTPS_PROXY"] == "http://127.0.0.1:9"
@@ -425,7 +432,7 @@ def test_everything_is_put_back(run, monkeypatch) -> None:
                 except OSError as error:
                     assert "signalwire_space" not in str(error)
         """
-    ).assert_outcomes(passed=2)
+    ).assert_outcomes(passed=4)
 
 
 def test_beside_pytest_socket(run) -> None:

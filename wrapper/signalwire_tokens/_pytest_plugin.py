@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from .testing import FakeSpace
 
@@ -24,21 +24,37 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{_NAME}(*hosts): {_HELP}")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    result = yield
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    # After the test itself, unless that failed.
     space = item.stash.get(_SPACE, None)
     if space is not None and space.unused_faults:
         pytest.fail(
-            f"signalwire_space: {space.unused_faults} faults of fail_next() met no request; if that is as it should be, "
-            "end the test with signalwire_space.clear_faults()",
+            f"{space.unused_faults} of the faults scripted by signalwire_space.fail_next() met no request; where that is "
+            "intended, end the test with signalwire_space.clear_faults()",
             pytrace=False,
         )
-    return result
 
 
 @pytest.fixture
-def signalwire_space(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpace]:
+def _signalwire_guard(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let nothing leave this machine."""
+    # A run that does not ask for it must not wait for what it imports; nor below.
+    from ._network_guard import guard  # noqa: PLC0415
+
+    allowed = list(request.config.getini(_NAME))
+    for marker in request.node.iter_markers(_NAME):
+        allowed += marker.args
+    with guard(allowed):
+        yield
+
+
+@pytest.fixture
+def signalwire_space(
+    request: pytest.FixtureRequest,
+    _signalwire_guard: None,  # before the next, so that a test's own patches are undone before the guard is
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[FakeSpace]:
     """Serve a fresh FakeSpace that `ProjectTokens()` finds by the environment, and let nothing leave this machine.
 
     `signalwire_space.tokens` is what lives, `signalwire_space.requests` what came, and `signalwire_space.fail_next()`
@@ -50,19 +66,14 @@ def signalwire_space(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         ...     deploy()
         ...     assert [token.name for token in signalwire_space.tokens.values()] == ["ci-deploy"]
     """
-    # A run that does not ask for it must not wait for httpx.
-    from ._network_guard import guard  # noqa: PLC0415
     from .testing import FakeSpace  # noqa: PLC0415
 
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         # A proxy on this machine would carry requests beyond it.
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    allowed = list(request.config.getini(_NAME))
-    for marker in request.node.iter_markers(_NAME):
-        allowed += marker.args
     space = request.node.stash[_SPACE] = FakeSpace()
-    with space.serve() as url, guard(allowed):
+    with space.serve() as url:
         monkeypatch.setenv("SIGNALWIRE_SPACE", url)
         monkeypatch.setenv("SIGNALWIRE_PROJECT_ID", space.project_id)
         monkeypatch.setenv("SIGNALWIRE_API_TOKEN", space.api_token.get_secret_value())
