@@ -30,8 +30,8 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     space = item.stash.get(_SPACE, None)
     if space is not None and space.unused_faults:
         pytest.fail(
-            f"{space.unused_faults} of the faults scripted by signalwire_space.fail_next() met no request; where that is "
-            "intended, end the test with signalwire_space.clear_faults()",
+            f"{space.unused_faults} of the faults scripted by signalwire_space.fail_next() met no request; where that "
+            "is intended, end the test with signalwire_space.clear_faults()",
             pytrace=False,
         )
 
