@@ -131,7 +131,9 @@ def test_a_token_that_could_not_be_deleted_is_named(shell, space, code) -> None:
 
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
-    def test_they_are_passed_on(self, shell, space, tmp_path, number) -> None:
+    def test_they_are_passed_on(self, shell, space, tmp_path, monkeypatch, number) -> None:
+        # As if the tests did not run on a terminal.
+        monkeypatch.setattr(os, "tcgetpgrp", lambda _: 0)
         name = number.name.removeprefix("SIG")
         script = f"trap 'echo came >> signals; exit 9' {name}; {WAITING}"
         with meanwhile((tmp_path / "ready").exists, lambda: send(number)):

@@ -79,10 +79,9 @@ def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         came.append(number)
-        if not children:
-            early.append(number)
-        elif not (number in _there("SIGINT", "SIGQUIT") and _is_in_foreground()):
-            send(number)
+        # A key of the terminal reaches the child by itself, and twice could mean something else.
+        if not (number in _there("SIGINT", "SIGQUIT") and _is_in_foreground()):
+            send(number) if children else early.append(number)
 
     def send(number: int) -> None:
         # One that runs as another user ends by itself; Windows sends few.
