@@ -11,8 +11,6 @@ DOCS_READY := $(DOCS_VENV)/.ready
 # SignalWire's own SDK, kept apart: its dependencies are many, and none is ours.
 SDK := .venv-sdk
 MUTANTS := .venv-mutants
-# What SignalWire publishes about its project tokens, as Markdown.
-PAGE ?= https://signalwire.com/docs/apis/rest/project-tokens/create-token.md
 # What the benchmarks compare, and the same without sniffio.
 BENCH := .venv-bench
 # The lowest and the newest versions of what the library needs.
@@ -90,25 +88,26 @@ docs-check: docs ## Open every page in headless Chromium, on a phone and a deskt
 	$(DOCS_BIN)/python scripts/check_docs.py docs/_build/html
 
 generate: $(READY) ## Regenerate generated/ from openapi.yaml, the overlay and the generator's settings
-	$(BIN)/python scripts/apply_overlay.py openapi.yaml openapi-overlay.yaml generated/openapi.yaml
+	$(BIN)/python scripts/apply_overlay.py openapi-overlay.yaml generated/openapi.yaml openapi.yaml $(wildcard openapi/*.yaml)
 	@for path in generated/* generated/.[!.]*; do [ "$$path" = generated/openapi.yaml ] || rm -rf "$$path"; done
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/openapi-python-client generate --path generated/openapi.yaml \
 		--config generator-config.yaml --custom-template-path scripts/templates --meta none \
 		--output-path generated/signalwire_rest --overwrite --fail-on-warning
 	touch generated/signalwire_rest/py.typed
+	$(BIN)/python scripts/write_answers.py generated/openapi.yaml generated/signalwire_rest/answers.py
 
 check-generated: generate ## Fail, with the diff, if regenerating changes anything that is committed
 	@export GIT_INDEX_FILE="$$(git rev-parse --git-path check-generated)" && git read-tree HEAD && \
 		git add --all generated && git --no-pager diff --cached --exit-code HEAD -- generated
 
-update-spec: $(READY) ## Take a new version of the docs page, all that follows from it included, or change nothing
+update-spec: $(READY) ## Take new versions of the docs pages (PAGE: others), and all that follows from them, or change nothing
 	@$(BIN)/python scripts/update_spec.py "$(PAGE)" $(if $(SUMMARY),"$(SUMMARY)")
 
-propose-update: $(READY) ## The same, and open or refresh a pull request with what it changed; needs a clean main and gh
-	@$(BIN)/python scripts/propose_update.py "$(PAGE)"
+propose-update: $(READY) ## The same, and keep one pull request with what it changed; needs a clean main and gh
+	@$(BIN)/python scripts/propose_update.py $(if $(PAGE),"$(PAGE)")
 
-vendor: $(READY) ## Take openapi.yaml alone from the docs page at PAGE, a path or an https URL
-	$(BIN)/python scripts/vendor_spec.py "$(PAGE)" openapi.yaml tests/data/create-token.md
+vendor: $(READY) ## Take the docs pages alone
+	@$(BIN)/python scripts/vendor_spec.py $(if $(PAGE),"$(PAGE)")
 
 public-api: $(READY) ## Write down the public signatures and enum values; a change belongs in the changelog
 	$(BIN)/python scripts/public_api.py write

@@ -14,7 +14,7 @@ sys.path[:0] = [str(HERE.parent / root) for root in ("generated", "wrapper")]
 import click
 
 import signalwire_tokens
-from signalwire_tokens.cli import _cli as command_line
+from signalwire_tokens.cli.commands import command_line
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable

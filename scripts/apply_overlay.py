@@ -1,19 +1,26 @@
-"""Apply an OpenAPI Overlay 1.0 document, strictly.
+"""Make one description of the API: merge the pages' descriptions, apply the overlay, name the values of enums.
 
-Usage: python scripts/apply_overlay.py SPEC OVERLAY OUTPUT
+Usage: python scripts/apply_overlay.py OVERLAY OUTPUT SPEC...
 
-Stricter than the specification on purpose, so that an overlay which no longer fits its spec fails the build: a target
-that matches nothing is an error, and an update may only add. To replace a value, remove it and add the new one.
+The overlay is an OpenAPI Overlay 1.0 document. It is applied more strictly than the specification asks for, so that one
+that no longer fits fails the build: a target that matches nothing is an error, an update may only add, what is removed
+must not come back the same, and no operation may be there twice. To replace a value, remove it and add the new one.
 """
 
 import copy
+import re
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from jsonpath_rfc9535 import JSONPathError, find
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+
+from compare_specs import METHODS
+from merge_specs import MergeError, merged
+from name_values import NamingError, name_values
 
 
 class OverlayError(Exception):
@@ -25,14 +32,29 @@ def apply(spec: Any, overlay: Any) -> Any:
     result = copy.deepcopy(spec)
     if overlay.get("overlay") != "1.0.0":
         raise OverlayError(f"unsupported overlay version {overlay.get('overlay')!r}, expected '1.0.0'")
-    for number, action in enumerate(overlay["actions"], 1):
-        apply_action(result, number, action)
+    removed = {index: apply_action(result, index + 1, action) for index, action in enumerate(overlay["actions"])}
+    for problem in returned(result, overlay, removed).values():
+        raise OverlayError(problem)
     return result
 
 
-def apply_action(document: Any, number: int, action: Any) -> None:
-    """Apply one action to `document` in place; raise OverlayError naming it if it does not fit."""
-    name = f"action {number} ({action.get('description', 'no description')}), target {action['target']}"
+def returned(result: Any, overlay: Any, removed: Mapping[int, Mapping[tuple[int | str, ...], Any]]) -> dict[int, str]:
+    """Return why actions, by index, that removed something had no effect on the result."""
+    return {
+        index: f"{named(index + 1, overlay['actions'][index])}: it comes back the same; drop this and what adds it"
+        for index, values in removed.items()
+        if values and all(is_at(result, location, value) for location, value in values.items())
+    }
+
+
+def named(number: int, action: Any) -> str:
+    """Return how errors name an action."""
+    return f"action {number} ({action.get('description', 'no description')}), target {action['target']}"
+
+
+def apply_action(document: Any, number: int, action: Any) -> dict[tuple[int | str, ...], Any]:
+    """Apply one action to `document` in place, and return what it removed; raise OverlayError if it does not fit."""
+    name = named(number, action)
     try:
         nodes = find(action["target"], document)
     except JSONPathError as error:
@@ -41,6 +63,7 @@ def apply_action(document: Any, number: int, action: Any) -> None:
         raise OverlayError(f"{name}: matches nothing; upstream has changed, so adapt or drop the action")
     if not action.get("remove") and "update" not in action:
         raise OverlayError(f"{name}: neither removes nor updates")
+    twice = set(held_twice(document))
     # A path may match a node twice, and in any order.
     values = {node.location: node.value for node in nodes}
     # From the back, so that removing one entry of a list does not move the others.
@@ -49,6 +72,38 @@ def apply_action(document: Any, number: int, action: Any) -> None:
             remove(document, location, name)
         else:
             add(values[location], action["update"], name)
+    for problem in held_twice(document):
+        if problem not in twice:
+            raise OverlayError(f"{name}: {problem}; drop the action, or adapt it")
+    return values if action.get("remove") else {}
+
+
+def held_twice(document: Any) -> Iterator[str]:
+    """Yield what is to be said of paths that differ by a parameter's name alone, and of operations of one name."""
+    paths: dict[str, str] = {}
+    names: dict[str, str] = {}
+    holder = document.get("paths") if isinstance(document, dict) else None
+    for path, item in (holder or {}).items():
+        same = paths.setdefault(re.sub(r"\{[^}]*\}", "{}", path), path)
+        if same != path:
+            yield f"the path {path} is there already as {same}"
+        for method in METHODS:
+            operation = item.get(method) if isinstance(item, dict) else None
+            if operation and "operationId" in operation:
+                here = f"{method.upper()} {path}"
+                there = names.setdefault(operation["operationId"], here)
+                if there != here:
+                    yield f"{here} has the operationId {operation['operationId']} that {there} has"
+
+
+def is_at(document: Any, location: tuple[int | str, ...], value: Any) -> bool:
+    """Tell whether this value is at this place."""
+    try:
+        for key in location:
+            document = document[key]
+    except (LookupError, TypeError):
+        return False
+    return document == value
 
 
 def list_indices(location: tuple[Any, ...]) -> list[int]:
@@ -91,19 +146,20 @@ def merge(target: Any, update: Any, name: str) -> None:
             )
 
 
-def main(spec: str, overlay: str, output: str) -> None:
+def main(overlay: str, output: str, *specs: str) -> None:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     try:
-        result = apply(yaml.load(Path(spec)), YAML(typ="safe").load(Path(overlay)))
-    except (OverlayError, YAMLError, OSError) as error:
+        result = apply(merged({spec: yaml.load(Path(spec)) for spec in specs}), YAML(typ="safe").load(Path(overlay)))
+        name_values(result)
+    except (OverlayError, MergeError, NamingError, YAMLError, OSError) as error:
         sys.exit(f"apply_overlay: {error}")
     with Path(output).open("w", encoding="utf-8", newline="\n") as file:
         yaml.dump(result, file)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -42,8 +42,7 @@ def test_every_class_override_takes_effect(old):
 
 def test_the_permissions_are_those_of_the_published_spec():
     schemas = YAML(typ="safe").load(ROOT / "openapi.yaml")["components"]["schemas"]
-    # The generator sorts them.
-    assert [permission.value for permission in Permission] == sorted(schemas["Project.TokenPermission"]["enum"])
+    assert {permission.value for permission in Permission} == set(schemas["Project.TokenPermission"]["enum"])
 
 
 def test_a_response_keeps_permissions_the_spec_does_not_know():
@@ -72,7 +71,7 @@ def copy(tmp_path):
     copy.mkdir()
     for file in INPUTS:
         shutil.copy(ROOT / file, copy)
-    for folder in ("generated", "scripts"):
+    for folder in filter(lambda folder: (ROOT / folder).exists(), ("generated", "openapi", "scripts")):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
 
@@ -114,20 +113,13 @@ def files(folder):
 @pytest.mark.slow
 @needs_make
 @pytest.mark.parametrize("seed", ["1", "2"])
-def test_generating_anew_gives_what_is_committed(copy, seed):
+def test_generating_anew_gives_what_is_committed_and_deletes_what_is_stale(copy, seed):
     shutil.rmtree(copy / "generated/signalwire_rest")
     (copy / "generated/openapi.yaml").write_bytes(b"")
-    make("generate", copy, PYTHONHASHSEED=seed)
-    assert files(copy / "generated") == files(GENERATED)
-
-
-@pytest.mark.slow
-@needs_make
-def test_generating_deletes_what_is_stale(copy):
     for stale in (".stale", "stale/stale.py", "signalwire_rest/stale.py", "signalwire_rest/models/stale.py"):
-        (copy / "generated" / stale).parent.mkdir(exist_ok=True)
+        (copy / "generated" / stale).parent.mkdir(parents=True, exist_ok=True)
         (copy / "generated" / stale).write_bytes(b"")
-    make("generate", copy)
+    make("generate", copy, PYTHONHASHSEED=seed)
     assert files(copy / "generated") == files(GENERATED)
 
 
@@ -137,22 +129,26 @@ def test_a_failing_overlay_leaves_generated_alone(copy):
     (copy / "openapi.yaml").write_bytes((GENERATED / "openapi.yaml").read_bytes())
     with pytest.raises(subprocess.CalledProcessError) as caught:
         make("generate", copy)
-    assert "apply_overlay: action 1 (" in caught.value.stderr
+    assert "apply_overlay: action " in caught.value.stderr
     assert files(copy / "generated") == files(GENERATED)
 
 
 @pytest.mark.slow
 @needs_make
-def test_a_new_permission_needs_no_hand_edit(copy):
+def test_new_permissions_need_no_hand_edit_and_have_names_of_their_own(copy):
     spec = copy / "openapi.yaml"
     before = spec.read_bytes()
-    spec.write_bytes(before.replace(b"        - fax\n", b"        - fax\n        - unlisted\n"))
+    new = b"        - 9dlc\n        - fax\n        - 10dlc\n        - unlisted\n"
+    spec.write_bytes(before.replace(b"        - fax\n", new))
     assert spec.read_bytes() != before
     make("generate", copy)
-    members = "from signalwire_rest.models import Permission, permission\nprint(permission.__file__, *Permission)"
-    path, *values = run(sys.executable, "-c", members, cwd=copy, PYTHONPATH=str(copy / "generated")).stdout.split()
+    members = "from signalwire_rest.models import Permission, permission\nprint(permission.__file__)\n"
+    members += "print(*(f'{p.name}={p.value}' for p in Permission))"
+    path, values = run(sys.executable, "-c", members, cwd=copy, PYTHONPATH=str(copy / "generated")).stdout.splitlines()
     assert Path(path).is_relative_to(copy)
-    assert values == sorted([*Permission, "unlisted"])
+    names = {permission.name: permission.value for permission in Permission}
+    names |= {"UNLISTED": "unlisted", "VALUE_9DLC": "9dlc", "VALUE_10DLC": "10dlc"}
+    assert set(values.split()) == {f"{name}={value}" for name, value in names.items()}
 
 
 def index(cwd):
@@ -173,22 +169,21 @@ def test_the_check_passes_when_nothing_has_changed(clone):
 @pytest.mark.slow
 @needs_make
 @needs_git
-@pytest.mark.parametrize(
-    "file",
-    [
+def test_the_check_shows_what_was_edited_or_added_by_hand(clone):
+    edited = (
         "generated/signalwire_rest/models/permission.py",
-        "generated/signalwire_rest/models/extra.py",
+        "generated/signalwire_rest/extra.py",
         "generated/extra.py",
-    ],
-)
-def test_the_check_shows_what_was_edited_or_added_by_hand(clone, file):
-    with (clone / file).open("a", encoding="utf-8", newline="\n") as edited:
-        edited.write("by_hand = True\n")
+    )
+    for file in edited:
+        with (clone / file).open("a", encoding="utf-8", newline="\n") as target:
+            target.write("by_hand = True\n")
     commit(clone)
     before = index(clone)
     with pytest.raises(subprocess.CalledProcessError) as caught:
         make("check-generated", clone)
-    assert f"--- a/{file}\n" in caught.value.stdout
-    assert "\n-by_hand = True\n" in caught.value.stdout
+    for file in edited:
+        assert f"--- a/{file}\n" in caught.value.stdout
+    assert caught.value.stdout.count("\n-by_hand = True\n") == len(edited)
     assert index(clone) == before
     assert run("git", "diff", "--cached", "--name-only", cwd=clone).stdout == ""

@@ -1,7 +1,9 @@
-"""scripts/apply_overlay.py is strict, and the committed overlay fits the committed spec action by action."""
+"""scripts/apply_overlay.py is strict, and the committed overlay fits the committed spec action by action.
+
+So are the merge of several descriptions and the naming of enum values, which go with it.
+"""
 
 import copy
-import importlib.util
 import os
 import re
 import shutil
@@ -13,6 +15,11 @@ import pytest
 from openapi_spec_validator import validate
 from ruamel.yaml import YAML
 
+import apply_overlay
+from apply_overlay import OverlayError
+from merge_specs import MergeError, merged
+from name_values import NamingError, name_values
+
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "scripts/apply_overlay.py"
 GENERATED = ROOT / "generated/openapi.yaml"
@@ -22,15 +29,6 @@ def load(path):
     return YAML(typ="safe").load(path)
 
 
-def load_script():
-    spec = importlib.util.spec_from_file_location("apply_overlay", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-apply_overlay = load_script()
-OverlayError = apply_overlay.OverlayError
 SPEC = load(ROOT / "openapi.yaml")
 OVERLAY = load(ROOT / "openapi-overlay.yaml")
 ACTIONS = OVERLAY["actions"]
@@ -195,19 +193,122 @@ def test_an_action_whose_target_is_gone_fails(index):
         apply(SPEC, *ACTIONS[:index], gone, action)
 
 
+def replaces(index):
+    """Tell whether an action adds anew what the action before it removes."""
+    before = ACTIONS[index - 1]
+    return bool(before.get("remove")) and before["target"].startswith(ACTIONS[index]["target"])
+
+
 @every_action
 def test_an_action_that_upstream_has_adopted_fails(index):
     """The whole overlay names exactly the action to drop."""
-    action = ACTIONS[index]
-    try:
-        upstream = apply(SPEC, action)
-    except OverlayError:
-        # It replaces what the action before it removes, so upstream must have removed that first.
-        assert ACTIONS[index - 1]["remove"]
-        index -= 1
-        upstream = apply(SPEC, ACTIONS[index])
+    adopted = ACTIONS[index - 1 : index + 1] if replaces(index) else [ACTIONS[index]]
+    index = ACTIONS.index(adopted[0])
     with pytest.raises(OverlayError, match="^" + re.escape(name(index + 1, ACTIONS[index]))):
+        apply(apply(SPEC, *adopted), *ACTIONS)
+
+
+def test_what_upstream_words_otherwise_is_replaced_all_the_same():
+    reworded = copy.deepcopy(SPEC)
+    reworded["servers"] = [{"url": "https://{space}.example.com"}, {"url": "https://other.example.com"}]
+    reworded["paths"]["/api/project/tokens"]["post"]["tags"] = ["Project Tokens", "tokens"]
+    assert apply(reworded, *ACTIONS) == apply(SPEC, *ACTIONS)
+
+
+@pytest.mark.parametrize("method", ["patch", "delete"])
+def test_an_operation_that_upstream_has_under_another_parameter_names_the_action(method):
+    [index] = [i for i, action in enumerate(ACTIONS) if action["description"].startswith("The operation update-token,")]
+    [added] = [action for action in ACTIONS if method in str(action.get("update")) and action["target"] == "$.paths"]
+    [item] = added["update"].values()
+    upstream = copy.deepcopy(SPEC)
+    upstream["paths"]["/api/project/tokens/{id}"] = {
+        method: {"operationId": item[method]["operationId"], "tags": ["t"]}
+    }
+    same = "the path /api/project/tokens/{token_id} is there already as /api/project/tokens/{id}; drop the action"
+    with pytest.raises(OverlayError, match="^" + re.escape(name(index + 1, ACTIONS[index]) + same)):
         apply(upstream, *ACTIONS)
+
+
+def test_an_operation_held_twice_names_the_action():
+    upstream = copy.deepcopy(SPEC)
+    upstream["paths"]["/other"] = {"delete": {"operationId": "delete-token", "tags": ["t"]}}
+    reason = "DELETE /api/project/tokens/{token_id} has the operationId delete-token that DELETE /other has; drop the"
+    with pytest.raises(OverlayError, match=re.escape(reason)):
+        apply(upstream, *ACTIONS)
+
+
+# Several descriptions.
+
+PART = {"openapi": "3.1.0", "paths": {"/a": {"get": {"tags": ["t"]}}}, "components": {"schemas": {"A": {"x": 1}}}}
+
+
+def test_descriptions_are_united():
+    other = {
+        "openapi": "3.1.0",
+        "paths": {"/a": {"put": {}}, "/b": {}},
+        "components": {"schemas": {"A": {"x": 1}, "B": 2}},
+    }
+    assert merged({"one": PART, "two": other, "three": {"openapi": "3.1.0"}}) == {
+        "openapi": "3.1.0",
+        "paths": {"/a": {"get": {"tags": ["t"]}, "put": {}}, "/b": {}},
+        "components": {"schemas": {"A": {"x": 1}, "B": 2}},
+    }
+
+
+def test_all_that_descriptions_disagree_on_is_told():
+    second = {"openapi": "3.1.0", "components": {"schemas": {"A": {"x": 2}}}}
+    third = {
+        "openapi": "3.1.0",
+        "paths": {"/a": {"get": {"tags": ["t", "u"]}}},
+        "components": {"schemas": {"A": {"x": 2}}},
+    }
+    with pytest.raises(MergeError) as caught:
+        merged({"one": PART, "two": second, "three": third})
+    assert set(str(caught.value).splitlines()) == {
+        "one and two disagree on components.schemas.A.x: 1 and 2",
+        "one and three disagree on components.schemas.A.x: 1 and 2",
+        "one and three disagree on paths./a.get.tags: ['t'] and ['t', 'u']",
+    }
+
+
+# The names of enum values.
+
+
+def named_values(*values, **more):
+    document = {"components": {"schemas": {"E": {"type": "string", "enum": list(values), **more}}}}
+    name_values(document)
+    return document["components"]["schemas"]["E"].get("x-enum-varnames")
+
+
+def test_values_that_begin_with_a_letter_need_no_names():
+    assert named_values("fax", "a-b", "a c", None) is None
+    assert named_values(1, 2) is None
+
+
+@pytest.mark.parametrize("others", [(), ("fax",), ("a", "20dlc")])
+def test_a_value_is_named_by_itself_whatever_comes_with_it(others):
+    assert named_values(*others, "10dlc", "-x", None)[len(others) :] == ["VALUE_10DLC", "VALUE_-X"]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (("fax", "FAX"), "the values 'fax' and 'FAX' would both be FAX; give all values names with x-enum-varnames"),
+        (("a-b", "c", "a b"), "the values 'a-b' and 'a b' would both be A_B; "),
+        (("+", "-"), "the values '+' and '-' would both be VALUE; "),
+        (("10dlc", "value_10dlc"), "the values '10dlc' and 'value_10dlc' would both be VALUE_10DLC; "),
+    ],
+)
+def test_values_of_one_name_are_refused(values, reason):
+    with pytest.raises(NamingError, match="^" + re.escape(f"components.schemas.E: {reason}")):
+        named_values(*values)
+
+
+def test_names_that_were_given_are_kept():
+    names = ["FAX", "FAX_LOUD", "TEN"]
+    assert named_values("fax", "FAX", "10dlc", **{"x-enum-varnames": names}) == names
+    with pytest.raises(NamingError, match="2 values, and 1 names in x-enum-varnames"):
+        named_values("fax", "FAX", **{"x-enum-varnames": ["FAX"]})
 
 
 # The command.
@@ -215,7 +316,7 @@ def test_an_action_that_upstream_has_adopted_fails(index):
 
 def test_the_generated_spec_is_what_the_command_writes(tmp_path):
     output = tmp_path / "openapi.yaml"
-    command = run(ROOT / "openapi.yaml", ROOT / "openapi-overlay.yaml", output)
+    command = run(ROOT / "openapi-overlay.yaml", output, ROOT / "openapi.yaml")
     assert (command.returncode, command.stderr) == (0, "")
     assert output.read_bytes() == GENERATED.read_bytes()
     assert load(output) == apply(SPEC, *ACTIONS)
@@ -224,10 +325,11 @@ def test_the_generated_spec_is_what_the_command_writes(tmp_path):
 def test_the_command_fails_and_leaves_the_output_alone(tmp_path):
     output = tmp_path / "openapi.yaml"
     output.write_bytes(b"the last good spec\n")
-    command = run(GENERATED, ROOT / "openapi-overlay.yaml", output)
+    command = run(ROOT / "openapi-overlay.yaml", output, GENERATED)
     assert command.returncode == 1
-    # The published server is the first thing that cannot be removed again.
-    assert command.stderr.startswith(f"apply_overlay: {name(1, ACTIONS[0])}matches nothing")
+    # The header parameter is the first thing that cannot be removed again.
+    [index] = [i for i, action in enumerate(ACTIONS) if "Authorization" in action["target"]]
+    assert command.stderr.startswith(f"apply_overlay: {name(index + 1, ACTIONS[index])}matches nothing")
     assert "Traceback" not in command.stderr
     assert output.read_bytes() == b"the last good spec\n"
 
@@ -254,4 +356,6 @@ def test_redocly_reads_the_overlay_alike(tmp_path):
         capture_output=True,
         timeout=60,
     )
-    assert load(output) == load(GENERATED)
+    theirs = load(output)
+    name_values(theirs)
+    assert theirs == load(GENERATED)

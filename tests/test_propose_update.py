@@ -12,10 +12,11 @@ from gh_stand_in import stand_in
 
 ROOT = Path(__file__).parent.parent
 PAGE = "page.md"
+TITLE, WITHDRAWN = "Follow SignalWire's API description", "Withdrawn: Follow SignalWire's API description"
 # Takes the page as the real one does; what the real one does with a page is drilled elsewhere.
 MAKEFILE = """\
 update-spec:
-\t@test -f "$(PAGE)" || { echo "no page" >&2; exit 1; }
+\t@test -f "$(PAGE)" || { echo "no page" | tee "$(SUMMARY)" >&2; exit 1; }
 \t@cmp -s "$(PAGE)" openapi.yaml || printf '# Summary of %s\\n' "`cat $(PAGE)`" > "$(SUMMARY)"
 \t@cp "$(PAGE)" openapi.yaml
 generate:
@@ -33,7 +34,7 @@ class Project:
 
     def __init__(self, folder):
         self.remote, self.clone, self.step_summary = (folder / name for name in ("remote.git", "clone", "summary.md"))
-        self.env, self.state = stand_in(folder)
+        self.env, self.file = stand_in(folder, self.remote)
         self.env["GITHUB_STEP_SUMMARY"] = str(self.step_summary)
         subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", self.remote], check=True)
         self.git("clone", "--quiet", self.remote, self.clone, cwd=folder)
@@ -45,7 +46,7 @@ class Project:
         self.push_main("Begin")
 
     def git(self, *arguments, cwd=None):
-        command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", *arguments]
+        command = ["git", "-c", "user.name=Jane", "-c", "user.email=jane@example.com", *arguments]
         done = subprocess.run(command, cwd=cwd or self.clone, env=self.env, check=True, capture_output=True, text=True)
         return done.stdout.strip()
 
@@ -53,6 +54,23 @@ class Project:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", f"--message={message}")
         self.git("push", "--quiet", "origin", "HEAD:main")
+
+    def go_on(self):
+        """Change something else on main."""
+        self.git("reset", "--quiet", "--hard")
+        (self.clone / "elsewhere").write_text("new")
+        self.push_main("Go on")
+
+    def push_to_branch(self):
+        """Let a person add a commit to the branch."""
+        self.git("reset", "--quiet", "--hard")
+        self.git("fetch", "--quiet", "origin", "update-spec")
+        self.git("checkout", "--quiet", "FETCH_HEAD")
+        (self.clone / "wrapper").write_text("mended")
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message=Mend the wrapper")
+        self.git("push", "--quiet", "origin", "HEAD:update-spec")
+        self.git("checkout", "--quiet", "main")
 
     def propose(self, page):
         """Run it on a clean checkout of main, as the workflow does."""
@@ -64,17 +82,27 @@ class Project:
         return subprocess.run(command, cwd=self.clone, env=self.env, capture_output=True, text=True)
 
     @property
+    def state(self):
+        return json.loads(self.file.read_text())
+
+    @property
     def pulls(self):
-        return json.loads(self.state.read_text())[0]
+        return self.state["pulls"]
+
+    def change(self, number=None, **fields):
+        """Change what GitHub knows, of a pull request or of all."""
+        state = self.state
+        (state["pulls"][number] if number else state).update(fields)
+        self.file.write_text(json.dumps(state))
 
     def calls(self):
-        """Return what gh was asked for since the last time, but for the listing."""
-        pulls, calls = json.loads(self.state.read_text())
-        self.state.write_text(json.dumps([pulls, []]))
-        return [call[:2] for call in calls if call[:2] != ["pr", "list"]]
+        """Return what gh was asked to do since the last time."""
+        calls = self.state["calls"]
+        self.change(calls=[])
+        return [call[:2] for call in calls if call[1] != "list"]
 
     def branches(self):
-        listed = self.git("for-each-ref", "--format=%(refname:short) %(objectname)", cwd=self.remote)
+        listed = self.git("for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads", cwd=self.remote)
         return dict(line.split() for line in listed.splitlines())
 
     def proposed(self, file):
@@ -91,28 +119,28 @@ def assert_done(done, text):
 
 
 OPENED = "Opened https://github.com/example/example/pull/7."
+LEFT = "The branch update-spec has commits of Jane; left alone, though there is something to propose."
 
 
 def test_nothing_new_proposes_nothing(project):
     assert_done(project.propose("one"), "Nothing to propose.")
-    assert (project.pulls, set(project.branches())) == ({}, {"main"})
+    assert (project.pulls, set(project.branches()), project.calls()) == ({}, {"main"}, [])
 
 
-def test_a_change_opens_a_pull_request(project):
+def test_a_change_opens_a_pull_request_and_one_that_proposes_the_same_is_left_alone(project):
     assert_done(project.propose("two"), OPENED)
-    assert project.pulls == {"7": ["Follow SignalWire's API description", "# Summary of two\n"]}
+    [pull] = project.pulls.values()
+    assert (pull["title"], pull["body"], pull["state"]) == (TITLE, "# Summary of two\n", "OPEN")
     assert (project.proposed("openapi.yaml"), project.proposed("generated")) == ("two", "two+")
     assert project.git("rev-parse", "update-spec^", cwd=project.remote) == project.branches()["main"]
     assert project.git("log", "-1", "--format=%an %cn", "update-spec", cwd=project.remote) == " ".join(
         ["github-actions[bot]"] * 2
     )
     assert project.calls() == [["pr", "create"], ["workflow", "run"]]
-    assert project.step_summary.read_text() == "# Summary of two\n"
+    assert project.state["runs"] == [project.branches()["update-spec"]]
+    assert project.step_summary.read_text() == f"# Summary of two\n\n{OPENED}\n"
 
-
-def test_an_identical_one_is_left_alone(project):
-    project.propose("two")
-    branches, _ = project.branches(), project.calls()
+    branches = project.branches()
     assert_done(project.propose("two"), "Pull request 7 proposes the same; left alone.")
     assert (project.branches(), project.calls()) == (branches, [])
 
@@ -122,25 +150,96 @@ def test_an_open_one_is_refreshed(project, moved):
     project.propose("two")
     project.calls()
     if moved == "main":
-        project.git("reset", "--quiet", "--hard")
-        (project.clone / "elsewhere").write_text("new")
-        project.push_main("Go on")
+        project.go_on()
     assert_done(project.propose("three" if moved == "page" else "two"), "Refreshed pull request 7.")
     assert project.calls() == [["pr", "edit"], ["workflow", "run"]]
     assert list(project.pulls) == ["7"]
     assert project.git("rev-parse", "update-spec^", cwd=project.remote) == project.branches()["main"]
     if moved == "page":
-        assert project.pulls["7"][1] == "# Summary of three\n"
+        assert project.pulls["7"]["body"] == "# Summary of three\n"
         assert project.proposed("generated") == "three+"
     else:
         assert project.proposed("elsewhere") == "new"
 
 
-def test_a_closed_one_is_opened_anew(project):
+@pytest.mark.parametrize("page", ["two", "three"])
+def test_a_branch_that_a_person_works_on_is_left_alone(project, page):
     project.propose("two")
-    project.state.write_text("[{}, []]")
-    assert_done(project.propose("two"), OPENED)
-    assert project.calls() == [["pr", "create"], ["workflow", "run"]]
+    project.push_to_branch()
+    branches, _ = project.branches(), project.calls()
+    assert_done(project.propose(page), LEFT)
+    assert (project.branches(), project.calls()) == (branches, [])
+    assert LEFT in project.step_summary.read_text()
+
+
+def test_a_branch_that_was_merged_is_taken_again(project):
+    """Squashed, so that its commits are not on main."""
+    project.propose("two")
+    project.push_to_branch()
+    project.propose("two")  # GitHub knows the head
+    project.change("7", state="MERGED")
+    project.git("reset", "--quiet", "--hard")
+    for name, text in {"openapi.yaml": "two", "generated": "two+", "wrapper": "mended"}.items():
+        (project.clone / name).write_text(text)
+    project.push_main("Follow SignalWire's API description (#7)")
+    assert_done(project.propose("two"), "Nothing to propose.")
+    assert_done(project.propose("three"), OPENED.replace("7", "8"))
+
+
+def test_one_of_a_fork_is_not_taken_for_ours(project):
+    foreign = {"title": "Mine", "body": "Mine.", "state": "OPEN", "isCrossRepository": True, "headRefOid": "0" * 40}
+    project.change(pulls={"6": foreign})
+    assert_done(project.propose("two"), OPENED.replace("7", "8"))
+    assert_done(project.propose("one"), "Nothing to propose; withdrew pull request 8.")
+    assert project.pulls["6"] == foreign
+
+
+def test_one_is_withdrawn_when_the_page_is_as_before_and_opened_anew_when_it_changes_again(project):
+    project.propose("two")
+    project.calls()
+    assert_done(project.propose("one"), "Nothing to propose; withdrew pull request 7.")
+    assert project.calls() == [["pr", "edit"], ["pr", "close"]]
+    assert (project.pulls["7"]["state"], project.pulls["7"]["title"]) == ("CLOSED", WITHDRAWN)
+    assert project.pulls["7"]["comment"] == "`main` has all that the docs pages show now."
+    assert set(project.branches()) == {"main"}
+    assert_done(project.propose("one"), "Nothing to propose.")
+    assert_done(project.propose("two"), OPENED.replace("7", "8"))
+
+
+def test_one_that_a_person_works_on_is_not_withdrawn(project):
+    project.propose("two")
+    project.push_to_branch()
+    said = "Nothing to propose; pull request 7 has commits of Jane, so it is left alone."
+    assert_done(project.propose("one"), said)
+    assert project.pulls["7"]["state"] == "OPEN"
+    assert set(project.branches()) == {"main", "update-spec"}
+
+
+@pytest.mark.parametrize("branch", ["kept", "deleted"])
+def test_what_somebody_closed_is_not_proposed_again_and_something_else_is(project, branch):
+    project.propose("two")
+    project.change("7", state="CLOSED")
+    if branch == "deleted":
+        project.git("push", "--quiet", "origin", ":update-spec")
+    project.go_on()
+    project.calls()
+    said = "Pull request 7 proposed the same and was closed; not proposed again."
+    assert_done(project.propose("two"), said)
+    assert project.calls() == []
+    assert_done(project.propose("three"), OPENED.replace("7", "8"))
+    assert project.proposed("openapi.yaml") == "three"
+
+
+def test_ci_that_could_not_be_started_is_started_the_next_time(project):
+    project.change(broken=True)
+    done = project.propose("two")
+    assert done.returncode == 1
+    assert "propose_update: `gh workflow run ...` failed with exit code 1" in done.stderr
+    assert (list(project.pulls), project.state["runs"]) == (["7"], [])
+    project.calls()
+    assert_done(project.propose("two"), "Pull request 7 proposes the same; left alone.")
+    assert project.calls() == [["workflow", "run"]]
+    assert project.state["runs"] == [project.branches()["update-spec"]]
 
 
 def test_settings_that_changed_are_proposed_too(project):
@@ -148,7 +247,7 @@ def test_settings_that_changed_are_proposed_too(project):
     project.push_main("Change the overlay alone")
     assert_done(project.propose("one"), OPENED)
     assert project.proposed("generated") == "one-"
-    assert project.pulls["7"][1].startswith("`generated/` is not what")
+    assert project.pulls["7"]["body"].startswith("`generated/` is not what")
 
 
 def test_a_page_that_cannot_be_read_fails_loudly(project):
@@ -156,6 +255,7 @@ def test_a_page_that_cannot_be_read_fails_loudly(project):
     assert done.returncode == 1
     assert "no page\n" in done.stderr
     assert "propose_update: `make update-spec PAGE=page.md ...` failed" in done.stderr
+    assert project.step_summary.read_text() == "no page\n"
     assert (project.pulls, set(project.branches())) == ({}, {"main"})
 
 
@@ -181,8 +281,7 @@ def test_a_tree_with_changes_of_its_own_is_refused(project):
 
 
 def test_a_summary_too_long_for_github_is_cut(project):
-    page = "x" * 70_000
-    assert_done(project.propose(page), OPENED)
-    body = project.pulls["7"][1]
+    assert_done(project.propose("x" * 70_000), OPENED)
+    body = project.pulls["7"]["body"]
     assert len(body) < 65_536
     assert body.endswith("The rest is in the log of the run.\n")

@@ -1,4 +1,7 @@
-"""What `make update-spec` does when the docs page changes: each expected change, on a copy of the repository."""
+"""What `make update-spec` does with new pages from end to end, on a copy of the repository.
+
+What it says of each single change is tested step by step in test_update_spec.py.
+"""
 
 import json
 import os
@@ -6,21 +9,19 @@ import re
 import shutil
 import subprocess
 import sys
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from gh_stand_in import stand_in
+from pages import MARKDOWN, SPEC, TOKENS, create, dumped, edited, inlined, markdown, renamed, schema, sibling
 from ruamel.yaml import YAML
 
-from update_spec import NOT_COPIED, OUTPUTS
-from vendor_spec import extract
+from update_spec import NOT_COPIED, OUTPUTS, OVERLAY
+from vendor_spec import PAGES, extract
 
 ROOT = Path(__file__).parent.parent.parent
-MARKDOWN = (ROOT / "tests/data/create-token.md").read_bytes()
-SPEC = extract(MARKDOWN)
-OVERLAY = YAML(typ="safe").load(ROOT / "openapi-overlay.yaml")["actions"]
-OPERATIONS = "wrapper/signalwire_tokens/_operations.py"
+WRAPPER = "wrapper/signalwire_tokens"
+ENVIRONMENT = (f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.ready")
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("make") or os.name == "nt", reason="make, with POSIX paths, is not on the PATH"
@@ -50,33 +51,37 @@ class Repository:
         kept |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": paths}
         return subprocess.run(command, cwd=self.root, env=kept, capture_output=True, text=True, timeout=600, **options)
 
-    def update(self, page):
+    def update(self, page, source=None):
         """Run the target on this page, with the environment that runs the tests."""
         self.page.write_bytes(page)
-        venv = (f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.ready")
-        return self.run("make", "update-spec", *venv, f"PAGE={self.page}", f"SUMMARY={self.summary_file}")
+        return self.run(
+            "make", "update-spec", *ENVIRONMENT, f"PAGE={source or self.page}", f"SUMMARY={self.summary_file}"
+        )
 
-    def assert_updated(self, page):
+    def assert_updated(self, page, source=None):
         """Update to a page, and assert that no file changed that a hand wrote; return the summary and what changed."""
-        done = self.update(page)
+        done = self.update(page, source)
         assert done.returncode == 0, done.stdout + done.stderr
         after = self.files()
         changed = {name for name in self.before.keys() | after.keys() if self.before.get(name) != after.get(name)}
         assert {name for name in changed if not name.startswith("generated/")} <= set(OUTPUTS)
-        assert (after["openapi.yaml"], after["tests/data/create-token.md"]) == (extract(page), page)
         summary = self.summary_file.read_text(encoding="utf-8")
         assert summary in done.stdout
-        assert "## Hand-written lines that need a person\n\nNone.\n" in summary
+        assert "## Hand-written lines and tests that need a person\n\nNone.\n" in summary
         return summary, changed
 
-    def assert_refused(self, page, step):
+    def assert_refused(self, page, step, source=None):
         """Try to update, and assert that it fails in this step and changes nothing; return what it says."""
-        done = self.update(page)
+        before = self.files()
+        done = self.update(page, source)
         assert done.returncode != 0
         assert f"update_spec: nothing was changed, step '{step}' failed: " in done.stderr
         assert "Traceback" not in done.stderr
-        assert self.files() == self.before
-        return done.stderr, self.summary_file.read_text(encoding="utf-8") if self.summary_file.exists() else ""
+        assert self.files() == before
+        summary = self.summary_file.read_text(encoding="utf-8")
+        assert f"**Nothing was updated: the step *{step}* failed.**" in summary
+        assert "a person\n\nNone." not in summary
+        return summary
 
 
 @pytest.fixture
@@ -84,70 +89,99 @@ def repository(tmp_path):
     return Repository(tmp_path)
 
 
-def replaced(old, new, *, times=1):
-    """Return the page with a change of its spec."""
-    assert SPEC.count(old) == times
-    return MARKDOWN.replace(SPEC, SPEC.replace(old, new))
-
-
-def edited(edit):
-    """Return the page with its spec edited as a document."""
-    yaml = YAML()
-    document = yaml.load(SPEC)
-    edit(document)
-    stream = BytesIO()
-    yaml.dump(document, stream)
-    return MARKDOWN.replace(SPEC, stream.getvalue())
-
-
 def section(summary, heading):
     return summary.partition(f"## {heading}\n")[2].partition("\n## ")[0].partition("\n<details>")[0]
 
 
-def places(summary, file):
-    """Return the text of each line of a file that the summary wants a person to look at."""
-    text = (ROOT / file).read_text(encoding="utf-8").splitlines()
-    found = re.findall(
-        rf"^- `{re.escape(file)}:(\d+)` ", section(summary, "Hand-written lines that need a person"), re.MULTILINE
-    )
-    return [text[int(number) - 1] for number in found]
+def places(summary, file=WRAPPER):
+    """Return the text of each line of a file, or of the files in a folder, that a person must look at."""
+    shown = section(summary, "Hand-written lines and tests that need a person")
+    found = re.findall(rf"^- `({re.escape(file)}[^`:]*):(\d+)` ", shown, re.MULTILINE)
+    return [(ROOT / name).read_text(encoding="utf-8").splitlines()[int(number) - 1] for name, number in found]
 
 
 def test_the_page_that_is_vendored_changes_nothing(repository):
     done = repository.update(MARKDOWN)
     assert (done.returncode, done.stdout) == (
         0,
-        f"openapi.yaml is what {repository.page} shows: nothing to update.\n",
+        f"What {repository.page} shows is here already: nothing to update.\n",
     )
     assert repository.files() == repository.before
     assert not repository.summary_file.exists()
 
 
-def test_a_permission_more_needs_no_hand(repository):
-    page = replaced(b"        - fax\n", b"        - fax\n        - hologram\n")
-    summary, changed = repository.assert_updated(page)
+def grown(spec):
+    """Change all that needs no hand."""
+    schema(spec, "TokenPermission")["enum"][3:3] = ["10dlc", "hologram"]
+    schema(spec, "TokenResponse")["properties"] |= {
+        "expires_at": {"type": "string", "format": "date-time"},
+        "note": {"type": "string"},
+    }
+    schema(spec, "TokenResponse")["required"].append("expires_at")
+    schema(spec, "CreateTokenRequest")["properties"]["expires_at"] = {"type": "string", "format": "date-time"}
+    schema(spec, "CreateTokenRequest")["properties"]["subproject_id"]["type"] = ["string", "null"]
+    schema(spec, "CreateTokenRequest")["properties"]["name"]["maxLength"] = 255
+    create(spec)["parameters"].append({"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}})
+    create(spec)["responses"]["201"] = create(spec)["responses"].pop("200")
+    create(spec)["tags"] = ["Project Tokens"]
+    spec["servers"] = [{"url": "https://{your_space}.signalwire.com", "variables": {"your_space": {"default": "x"}}}]
+    shown = {"description": "All.", "content": {"application/json": {"schema": {"type": "array", "items": {}}}}}
+    shown["content"]["application/json"]["schema"]["items"]["$ref"] = "#/components/schemas/Project.TokenResponse"
+    spec["paths"][TOKENS]["get"] = {
+        "operationId": "list-tokens",
+        "tags": ["Project Tokens"],
+        "parameters": create(SPEC)["parameters"],
+        "responses": {"200": shown},
+    }
+
+
+def test_what_fits_needs_no_hand(repository):
+    spec = dumped(edited(grown, renamed("PubSub.PubSubToken422Error", "Project.TokenStatusCode422"))).encode()
+    page = MARKDOWN.replace(b"```yaml\n" + extract(MARKDOWN) + b"```\n", b'````YAML title="spec"\n' + spec + b"````\n")
+    summary, changed = repository.assert_updated(page.replace(b"\n", b"\r\n"))
     assert "Version bump: **minor**" in summary
-    assert "New enum values added: ['hologram']" in section(summary, "Other changes")
-    assert "+        - hologram" in summary
+    assert summary.count("end with CRLF; they are kept with LF.") == 1
+    others = section(summary, "Other changes")
+    for said in (
+        "a new value: 10dlc",
+        "response 201.expires_at",
+        "a success is 201, it was 200",
+        "request.subproject_id`: may be null now",
+        "request.name`: maxLength is 255, it was not there",
+    ):
+        assert said.replace("response 201", "response 200") in others
+    offered = section(summary, "Described, but not offered by the wrapper").strip().splitlines()
+    assert offered == [
+        f"- `POST {TOKENS}`: the header parameter Idempotency-Key",
+        f"- `POST {TOKENS}`: the property expires_at of the request",
+        f"- `POST {TOKENS}`: the property expires_at of the response",
+        f"- `POST {TOKENS}`: the property note of the response",
+        f"- `GET {TOKENS}`: the operation list-tokens",
+    ]
+    after = repository.files()
+    assert (after["openapi.yaml"], after[PAGES[0].copy]) == (spec, page)
     assert "generated/signalwire_rest/models/permission.py" in changed
-    assert (
-        b"value signalwire_tokens.Permission.HOLOGRAM = 'hologram'" in repository.files()["tests/data/public-api.txt"]
-    )
+    for name, value in (("HOLOGRAM", "hologram"), ("VALUE_10DLC", "10dlc")):
+        line = f"value signalwire_tokens.Permission.{name} = '{value}'"
+        assert line.encode() in after["tests/data/public-api.txt"]
 
     use = """
         from signalwire_tokens import Permission, ProjectTokens, testing
         assert testing.__file__.startswith(%r), testing.__file__
         space = testing.FakeSpace()
         with space.serve() as url, ProjectTokens(url, space.project_id, space.api_token) as tokens:
-            created = tokens.create("new", [Permission.HOLOGRAM, "hologram", "fax"])
-        assert created.permissions == (Permission.HOLOGRAM, Permission.FAX), created
-        assert space.tokens[created.id].permissions == ("hologram", "fax")
+            created = tokens.create("new", [Permission.HOLOGRAM, "10dlc", "fax"])
+        assert created.permissions == (Permission.HOLOGRAM, Permission.VALUE_10DLC, Permission.FAX), created
+        assert space.tokens[created.id].permissions == ("hologram", "10dlc", "fax")
+        assert space.requests[-1].status == 201
     """
     use = re.sub(r"^ {8}", "", use, flags=re.MULTILINE) % str(repository.root)
     done = repository.run(sys.executable, "-c", use)
     assert done.returncode == 0, done.stderr
-    for page in documented(repository):
-        assert "hologram" in page
+    for shown in documented(repository):
+        assert "hologram" in shown
+    again = repository.update(page.replace(b"\n", b"\r\n"))
+    assert (again.returncode, again.stdout.endswith("nothing to update.\n")) == (0, True), again.stdout
 
 
 def documented(repository):
@@ -160,136 +194,135 @@ def documented(repository):
         yield repository.run(sys.executable, "-c", code, check=True).stdout
 
 
-def test_properties_more_need_no_hand(repository):
-    def grow(spec):
-        schemas = spec["components"]["schemas"]
-        schemas["Project.TokenResponse"]["properties"]["expires_at"] = {"type": "string", "format": "date-time"}
-        schemas["Project.CreateTokenRequest"]["properties"]["note"] = {"type": "string"}
+def test_all_pages_are_taken_once_the_overlay_says_nothing_of_their_operations(repository, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    for page in PAGES:
+        content = MARKDOWN if page is PAGES[0] else markdown(sibling(page))
+        (site / f"{page.name}.md").write_bytes(content)
+    summary = repository.assert_refused(b"", "overlay", site)
+    overlay = repository.root / OVERLAY
+    document = YAML(typ="safe").load(overlay)
+    numbers = {
+        int(number) for number in re.findall(r"^- `openapi-overlay.yaml:\d+` action (\d+) ", summary, re.MULTILINE)
+    }
+    assert len(places(summary, OVERLAY)) == len(numbers) == 5, summary
+    document["actions"] = [action for n, action in enumerate(document["actions"], 1) if n not in numbers]
+    overlay.write_text(dumped(document), encoding="utf-8")
 
-    summary, changed = repository.assert_updated(edited(grow))
-    assert "Version bump: **minor**" in summary
-    assert "New field added: 'expires_at'" in section(summary, "Other changes")
-    assert "New field added: 'note'" in section(summary, "Other changes")
-    assert {
-        f"generated/signalwire_rest/models/{name}.py" for name in ("token_response", "create_token_request")
-    } < changed
+    repository.before = repository.files()
+    summary, changed = repository.assert_updated(b"", site)
+    assert {page.spec for page in PAGES[1:]} | {page.copy for page in PAGES[1:]} < changed
+    assert not {PAGES[0].spec, PAGES[0].copy} & changed
+    assert "In upstream's own words." in (repository.root / "generated/openapi.yaml").read_text(encoding="utf-8")
+    again = repository.update(b"", site)
+    assert (again.returncode, again.stdout) == (0, f"What {site} shows is here already: nothing to update.\n")
+    # One page alone is held against the others that are here.
+    again = repository.update(MARKDOWN)
+    assert again.stdout == f"What {repository.page} shows is here already: nothing to update.\n"
 
 
-def test_an_error_schema_of_another_name_stays_in_the_generated_client(repository):
-    page = replaced(b"PubSub.PubSubToken422Error", b"Project.ProjectToken422Error", times=3)
+def test_what_was_vendored_by_hand_is_brought_to_its_end(repository):
+    """`make vendor` takes the page alone, and the update the rest, with its summary."""
+    page = markdown(edited(lambda spec: schema(spec, "TokenPermission")["enum"].append("hologram")))
+    repository.page.write_bytes(page)
+    done = repository.run("make", "vendor", *ENVIRONMENT, f"PAGE={repository.page}", check=True)
+    assert "Taken: openapi.yaml.\nNext: " in done.stdout
+    assert repository.files()["openapi.yaml"] == extract(page)
     summary, changed = repository.assert_updated(page)
-    assert "Version bump: **patch**" in summary
-    vendored = {"openapi.yaml", "tests/data/create-token.md"}
-    assert {name for name in changed if not name.startswith("generated/")} == vendored
-    assert "generated/signalwire_rest/models/project_project_token_422_error.py" in changed
+    assert "a new value: hologram" in summary
+    assert {"openapi.yaml", "generated/signalwire_rest/models/permission.py"} < changed
 
 
-@pytest.mark.parametrize("operation", ["update-token", "delete-token"])
-def test_an_operation_that_the_overlay_also_adds_names_the_action_to_drop(repository, operation):
-    [number] = [n for n, a in enumerate(OVERLAY, 1) if a["description"].startswith(f"The operation {operation},")]
-    action = OVERLAY[number - 1]
-
-    def adopt(spec):
-        spec["paths"].update(action["update"])
-        # What the operation refers to comes with it.
-        for added in (a["update"] for a in OVERLAY if a["target"] == "$.components.schemas"):
-            spec["components"]["schemas"].update(added)
-
-    error, summary = repository.assert_refused(edited(adopt), "overlay")
-    assert f"action {number} ({action['description']}), target $.paths: the spec already has" in error
-    assert "drop the action" in error
-    assert f"  - target: {action['target']}" in places(summary, "openapi-overlay.yaml")
-
-
-@pytest.mark.parametrize("name", ["name", "token"])
-def test_a_required_property_less_names_the_line_that_uses_it(repository, name):
+def test_a_required_property_less_names_the_line_that_uses_it(repository):
     def drop(spec):
-        schema = spec["components"]["schemas"]["Project.TokenResponse"]
-        del schema["properties"][name]
-        schema["required"].remove(name)
+        del schema(spec, "TokenResponse")["properties"]["token"]
+        schema(spec, "TokenResponse")["required"].remove("token")
 
-    _, summary = repository.assert_refused(edited(drop), "types")
+    summary = repository.assert_refused(markdown(edited(drop)), "types")
     assert "Version bump: **major**" in summary
-    assert f"response 200 > field '{name}'`: " in section(summary, "Breaks callers")
-    assert any(f".{name}" in line for line in places(summary, OPERATIONS)), summary
+    assert "response 200.token`" in section(summary, "Breaks callers")
+    assert any(".token" in line for line in places(summary)), summary
 
 
 def test_a_request_property_less_names_the_line_that_sends_it(repository):
     def drop(spec):
-        del spec["components"]["schemas"]["Project.CreateTokenRequest"]["properties"]["subproject_id"]
+        del schema(spec, "CreateTokenRequest")["properties"]["subproject_id"]
 
-    _, summary = repository.assert_refused(edited(drop), "types")
+    summary = repository.assert_refused(markdown(edited(drop)), "types")
     assert "Version bump: **major**" in summary
-    assert "Field 'subproject_id' is no longer accepted" in section(summary, "Breaks callers")
-    assert places(summary, OPERATIONS)
+    assert "request.subproject_id`: the property is gone" in section(summary, "Breaks callers")
+    assert places(summary)
 
 
-def test_an_operation_less_names_the_line_that_calls_it(repository):
+def test_a_format_less_names_the_line_that_relies_on_it(repository):
     def drop(spec):
-        spec["paths"] = {"/api/project/other": spec["paths"]["/api/project/tokens"]}
-        spec["paths"]["/api/project/other"]["post"]["operationId"] = "create-other"
+        del schema(spec, "TokenResponse")["properties"]["id"]["format"]
 
-    _, summary = repository.assert_refused(edited(drop), "overlay")
-    assert "Endpoint completely removed: /api/project/tokens" in section(summary, "Breaks callers")
-    assert any("create_token" in line for line in places(summary, OPERATIONS)), summary
-    assert any("/api/project/tokens" in line for line in places(summary, "openapi-overlay.yaml"))
+    summary = repository.assert_refused(markdown(edited(drop)), "types")
+    assert "Version bump: **major**" in summary
+    assert "response 200.id`" in section(summary, "Breaks callers")
+    assert any(".id" in line for line in places(summary)), summary
+
+
+def test_what_fake_space_cannot_answer_names_its_line_and_says_why(repository):
+    def grow(spec):
+        schema(spec, "TokenResponse")["properties"]["region"] = {"type": "string", "pattern": "^[a-z]{2}$"}
+        schema(spec, "TokenResponse")["required"].append("region")
+
+    summary = repository.assert_refused(markdown(edited(grow)), "types")
+    assert all("from signalwire_rest.answers import" in line for line in places(summary)), summary
+    assert (
+        "(no example of its success: $.region '' does not match '^[a-z]{2}$'; an action of the overlay may" in summary
+    )
 
 
 def test_an_operation_of_another_name_names_the_line_that_calls_it(repository):
-    page = replaced(b"operationId: create-token", b"operationId: mint-token")
-    _, summary = repository.assert_refused(page, "types")
+    summary = repository.assert_refused(
+        markdown(edited(lambda spec: create(spec).update(operationId="mint-token"))), "types"
+    )
+    assert "Nothing does." in section(summary, "Breaks callers")
+    assert any("create_token" in line for line in places(summary)), summary
+    assert any("CREATE_TOKEN" in line for line in places(summary)), summary
+
+
+def test_an_enum_inline_names_lines_of_the_overlay_and_the_settings_alone(repository):
+    summary = repository.assert_refused(markdown(edited(inlined("Project.TokenPermission"))), "overlay")
     assert "Version bump: **patch**" in summary
-    assert any("create_token" in line for line in places(summary, OPERATIONS)), summary
+    assert places(summary, "generator-config.yaml") == ["  ProjectTokenPermission:"]
+    assert places(summary, OVERLAY)
+    assert places(summary) == []
 
 
-def test_a_schema_of_another_name_names_the_setting_that_overrides_it(repository):
-    page = replaced(b"Project.TokenResponse", b"Project.Token", times=3)
-    error, summary = repository.assert_refused(page, "overlay")
-    assert "matches nothing" in error
+def test_a_schema_of_another_name_names_lines_of_the_overlay_and_the_settings_alone(repository):
+    summary = repository.assert_refused(markdown(edited(renamed("Project.TokenResponse", "Project.Token"))), "overlay")
+    assert "Version bump: **patch**" in summary
     assert places(summary, "generator-config.yaml") == ["  ProjectTokenResponse:"]
-    assert any("Project.TokenResponse" in line for line in places(summary, "openapi-overlay.yaml"))
-    assert any("TokenResponse" in line for line in places(summary, OPERATIONS))
+    assert all("Project.TokenResponse" in line for line in places(summary, OVERLAY))
+    assert places(summary) == []
 
 
-def test_a_permission_less_breaks_callers_and_fails_the_tests(repository):
-    page = replaced(b"        - fax\n", b"")
-    error, summary = repository.assert_refused(page, "tests")
+def test_a_permission_less_breaks_callers_and_names_the_tests_that_fail(repository):
+    page = markdown(edited(lambda spec: schema(spec, "TokenPermission")["enum"].remove("fax")))
+    summary = repository.assert_refused(page, "tests")
     assert "Version bump: **major**" in summary
-    assert "Enum values removed: ['fax']" in section(summary, "Breaks callers")
-    assert "**Nothing was updated: the step *tests* failed.**" in summary
-    assert "1 failed" in error
+    assert "the value fax is gone" in section(summary, "Breaks callers")
+    shown = section(summary, "Hand-written lines and tests that need a person").strip().splitlines()
+    assert shown
+    assert all(re.match(r"- `tests/test_\w+\.py::", line) for line in shown)
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(b"<!doctype html>\n<html><body><p>Sign in</p></body></html>\n", id="HTML"),
-        pytest.param(b"", id="empty"),
-        pytest.param(MARKDOWN[: len(MARKDOWN) // 4], id="cut short"),
-        pytest.param(MARKDOWN + b"\n```yaml\n" + SPEC + b"```\n", id="two specs"),
-        pytest.param(MARKDOWN.replace(b"\npaths:\n", b"\npaths:\n  - none\nx-paths:\n"), id="no OpenAPI"),
-    ],
-)
-def test_a_page_that_is_not_the_page_is_refused(repository, page):
-    error, summary = repository.assert_refused(page, "page")
-    assert str(repository.page) in error
-    assert summary == ""
-
-
-def test_a_page_that_cannot_be_read_is_refused(repository):
-    venv = (f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.ready")
-    done = repository.run("make", "update-spec", *venv, "PAGE=https://127.0.0.1:9/create-token.md")
-    assert done.returncode != 0
-    assert "nothing was changed, step 'page' failed: https://127.0.0.1:9/create-token.md: " in done.stderr
-    assert repository.files() == repository.before
+def test_a_page_that_cannot_be_read_is_told(repository):
+    summary = repository.assert_refused(b"<!doctype html>\n", "page")
+    assert f"{repository.page}: expected exactly one fenced block" in summary
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not on the PATH")
 def test_a_change_goes_all_the_way_to_a_pull_request(repository, tmp_path):
-    env, state = stand_in(tmp_path)
-    page = repository.page
-    page.write_bytes(replaced(b"PubSub.PubSubToken422Error", b"Project.ProjectToken422Error", times=3))
     remote = tmp_path / "remote.git"
+    env, state = stand_in(tmp_path, remote)
+    page = repository.page
+    page.write_bytes(markdown(edited(renamed("PubSub.PubSubToken422Error", "Project.TokenStatusCode422"))))
     git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.com")
     for command in (
         ("init", "--quiet", "--initial-branch=main"),
@@ -299,12 +332,12 @@ def test_a_change_goes_all_the_way_to_a_pull_request(repository, tmp_path):
         ("remote", "add", "origin", str(remote)),
     ):
         subprocess.run([*git, *command], cwd=repository.root, env=env, check=True)
-    propose = ["make", "propose-update", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.ready", f"PAGE={page}"]
+    propose = ["make", "propose-update", *ENVIRONMENT, f"PAGE={page}"]
     done = subprocess.run(propose, cwd=repository.root, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("Opened https://github.com/example/example/pull/7.\n")
-    [[_, body]] = json.loads(state.read_text())[0].values()
-    assert "Version bump: **patch**" in body
+    [pull] = json.loads(state.read_text())["pulls"].values()
+    assert "Version bump: **patch**" in pull["body"]
     proposed = subprocess.run(
         ["git", "diff", "--name-only", "main", "update-spec"], cwd=remote, env=env, check=True, stdout=subprocess.PIPE
     )

@@ -25,6 +25,8 @@ from uuid import UUID, uuid4
 import attrs
 import httpx
 
+from signalwire_rest.answers import CREATE_TOKEN, DELETE_TOKEN, UPDATE_TOKEN
+
 from . import Permission, SecretStr
 
 if TYPE_CHECKING:
@@ -268,11 +270,11 @@ class FakeSpace:
             return _invalid(*problems)
         token = FakeToken(uuid4(), body["name"], tuple(body["permissions"]), _secret(), owner)
         self.tokens[token.id] = token
-        return _described(token)
+        return _success(CREATE_TOKEN, token)
 
     def _delete(self, token: FakeToken) -> _Answer:
         del self.tokens[token.id]
-        return _Answer(204)
+        return _success(DELETE_TOKEN, token)
 
     def _update(self, token: FakeToken, body: object) -> _Answer:
         if not isinstance(body, dict):
@@ -282,7 +284,7 @@ class FakeSpace:
             return _invalid(*problems)
         token.name = body.get("name", token.name)
         token.permissions = tuple(body.get("permissions", token.permissions))
-        return _described(token)
+        return _success(UPDATE_TOKEN, token)
 
 
 _Problem = tuple[str, str, str | None]
@@ -335,9 +337,18 @@ def _invalid(*problems: _Problem) -> _Answer:
     return _json(422, {"errors": errors})
 
 
-def _described(token: FakeToken) -> _Answer:
-    body = {"id": str(token.id), "name": token.name, "permissions": list(token.permissions)}
-    return _json(200, {**body, "token": token.token.get_secret_value()})
+def _success(documented: tuple[int, Any], token: FakeToken) -> _Answer:
+    """Answer with the documented status, and what the documented body must have: the token's own, or an example."""
+    status, example = documented
+    if example is None:
+        return _Answer(status)
+    own = {
+        "id": str(token.id),
+        "name": token.name,
+        "permissions": list(token.permissions),
+        "token": token.token.get_secret_value(),
+    }
+    return _json(status, {name: own.get(name, value) for name, value in example.items()})
 
 
 class _Server(ThreadingHTTPServer):
@@ -448,13 +459,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _main() -> None:
     description = "Serve a SignalWire space in memory, and print the three lines that make a shell use it."
-    argparse.ArgumentParser("python -m signalwire_tokens.testing", description=description).parse_args()
+    parser = argparse.ArgumentParser("python -m signalwire_tokens.testing", description=description)
+    parser.add_argument("--port", type=int, default=0, help="the TCP port; default: a free one")
+    port = parser.parse_args().port
     # Unlike an Event's set(), put() may interrupt anything.
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: stop.put(number))
     space = FakeSpace()
-    with space.serve() as url:
+    with space.serve(port) as url:
         print(
             f"export SIGNALWIRE_SPACE={url}",
             f"export SIGNALWIRE_PROJECT_ID={space.project_id}",
