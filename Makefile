@@ -3,7 +3,8 @@ VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 READY := $(VENV)/.ready
 # A worker for each core. Tests start many processes, which should not compile the library anew each.
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+WORKERS := --numprocesses=auto --dist=worksteal
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(WORKERS)
 DOCS_VENV ?= .venv-docs
 DOCS_BIN := $(DOCS_VENV)/$(notdir $(BIN))
 DOCS_READY := $(DOCS_VENV)/.ready
@@ -12,11 +13,15 @@ SDK := .venv-sdk
 MUTANTS := .venv-mutants
 # What the benchmarks compare, and the same without sniffio.
 BENCH := .venv-bench
+# The lowest and the newest versions of what the library needs.
+FLOORS := .venv-floors
+NEWEST := .venv-newest
+CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials lifecycle messages models parity retries rotation turns wire)
 # Node tools check the spec independently. Without npm the tests that want them are skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api test-sdk propose-update check-wheel check-tag lock clean
+.PHONY: help demo test coverage reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api check-floors check-newest test-sdk propose-update check-wheel check-tag lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -32,6 +37,17 @@ coverage: $(READY) $(NODE) ## Run the tests; every line and branch of wrapper/ m
 
 drills: $(READY) ## Drill `make update-spec` with each change of the docs page that is expected
 	@$(PYTEST) tests/drills $(ARGS)
+
+check-floors: $(READY) ## Test the core on the lowest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(FLOORS)
+	VIRTUAL_ENV=$(FLOORS) $(BIN)/uv pip install --quiet --compile-bytecode --resolution lowest-direct --group test --editable '.[aiohttp,cli]'
+	$(FLOORS)/bin/python -m pytest $(WORKERS) $(CORE) $(ARGS)
+
+check-newest: $(READY) ## Test the core on the newest versions of everything, the pins of the test tools aside
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(NEWEST)
+	VIRTUAL_ENV=$(NEWEST) $(BIN)/uv pip install --quiet --compile-bytecode --upgrade --editable '.[aiohttp,cli]' \
+		$(shell sed -n '/^test = \[/,/^\]/s/^ *"\(.*\)==.*/\1/p' pyproject.toml)
+	$(NEWEST)/bin/python -m pytest $(WORKERS) $(CORE) $(ARGS)
 
 test-sdk: $(READY) $(SDK)/.ready ## Let SignalWire's own SDK use a fake space
 	@$(BIN)/python -m pytest tests/sdk $(ARGS)
@@ -119,7 +135,7 @@ lock: $(READY) ## Pin all development dependencies anew
 		--output-file tests/mutants/constraints.txt tests/mutants/requirements.in
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(SDK) $(MUTANTS) $(DOCS_VENV) $(BENCH) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	rm -rf $(VENV) $(SDK) $(MUTANTS) $(DOCS_VENV) $(BENCH) $(FLOORS) $(NEWEST) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'

@@ -7,7 +7,6 @@ import sys
 import tomllib
 import typing
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / root) for root in ("generated", "wrapper")]
@@ -15,7 +14,7 @@ sys.path[:0] = [str(HERE.parent / root) for root in ("generated", "wrapper")]
 import click
 
 import signalwire_tokens
-from signalwire_tokens.cli import _cli as command_line
+from signalwire_tokens.cli.commands import command_line
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,17 +56,18 @@ def public_name(app: Sphinx, env: BuildEnvironment, node: Element, content: Elem
 
 
 def as_called(
-    _app: Sphinx, what: str, name: str, documented: Any, _options: object, arguments: str | None, returns: str | None
+    _app: Sphinx, what: str, _name: str, documented: type, _options: object, arguments: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
     """Show a signature as callers meet it."""
     if what == "exception":
         # Only the library makes one.
         return "", None
-    if name.endswith("ProjectTokens") and arguments:
-        http_client = signalwire_tokens._client.HttpClient  # noqa: SLF001
-        arguments = arguments.replace(http_client.__name__, f"httpx.{documented._http_class.__name__}")  # noqa: SLF001
-    if name.endswith(".temporary") and returns:
-        returns = re.sub(r"~collections\.abc\.(Async|)Iterator", r"~contextlib.Abstract\1ContextManager", returns)
+    # Sphinx writes an alias in a union so.
+    arguments = arguments and re.sub(r"[~.\w]*TypeAliasForwardRef\('(\w+)'\)", r"\1", arguments)
+    if what == "class" and arguments:
+        for base in getattr(documented, "__orig_bases__", ()):
+            for taken in typing.get_args(base):
+                arguments = re.sub(r"[~.\w]*\bTransport\b", f"httpx.{taken.__name__}", arguments)
     return arguments, returns
 
 
@@ -91,12 +91,15 @@ myst_substitutions = {
     **{f"help_{name}": help_of(name) for name in command_line.commands},
 }
 
+# Shown by their names, which the reference explains.
+autodoc_type_aliases = {name: name for name in ("Id", "Permissions", "Secret", "Store")}
+
 # A name in backticks becomes a link where the reference has it, and stays code elsewhere.
 default_role = "py:obj"
 nitpick_ignore_regex = [
     ("py:obj", ".*"),
     ("py:.*", r"(collections\.abc|contextlib|httpx|typing|uuid)\b.*"),
-    ("py:class", r".*\.httpx\..*"),
+    ("py:class", r"Id|Permissions|Secret|Store|Abstract(Async)?ContextManager"),
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

@@ -1,7 +1,7 @@
 """The main job from start to end: mint a token, prove that it works, change it, delete it.
 
-Runs against the space that SIGNALWIRE_SPACE, SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN name, or, where none of
-them is set, against a fake space over real loopback HTTP.
+Uses the space that SIGNALWIRE_SPACE, SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN name. If none of them is set, it
+uses a fake space over HTTP on the loopback interface.
 """
 
 import contextlib

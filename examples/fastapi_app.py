@@ -1,6 +1,6 @@
 """An endpoint that mints tokens for tenants: `uvicorn fastapi_app:app`.
 
-Put your own authentication before it: whoever reaches it gets tokens.
+Put your own authentication in front of it: whoever reaches it gets tokens.
 """
 
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from signalwire_tokens import AsyncProjectTokens, NotFoundError, Permission, Rat
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    # One client for the whole process: it keeps its connections, and wrong settings stop the start and no request.
+    # One client for the whole process: it keeps its connections, and wrong settings fail at the start.
     async with AsyncProjectTokens() as tokens:
         app.state.tokens = tokens
         yield
@@ -41,13 +41,13 @@ class Wanted(BaseModel):
 
 class Minted(BaseModel):
     id: UUID
-    # A plain string, as the answer is the one place where the secret belongs.
+    # A plain string: this response is the one place where the secret belongs.
     token: str
 
 
 @app.post("/tenants/{subproject_id}/tokens", status_code=201)
 async def create(subproject_id: UUID, wanted: Wanted, tokens: Tokens, response: Response) -> Minted:
-    # What stands in between must not keep the secret.
+    # Caches and proxies must not keep the secret.
     response.headers["Cache-Control"] = "no-store"
     created = await tokens.create(wanted.name, wanted.permissions, subproject_id=subproject_id)
     return Minted(id=created.id, token=created.token.get_secret_value())
@@ -55,16 +55,16 @@ async def create(subproject_id: UUID, wanted: Wanted, tokens: Tokens, response: 
 
 @app.delete("/tokens/{token_id}", status_code=204)
 async def delete(token_id: UUID, tokens: Tokens) -> None:
-    # A caller whose first try got lost asks again, and is told that it is done.
+    # A caller that retries because the first response was lost is told that it is done.
     await tokens.delete(token_id, missing_ok=True)
 
 
 @app.exception_handler(SignalWireError)
 async def failed(_: Request, error: SignalWireError) -> JSONResponse:
-    # The text of an error holds no secret, but what happens behind this service is for its log.
+    # The text of an error holds no secret, but what happens behind this service belongs in its log.
     if isinstance(error, NotFoundError):
         return JSONResponse({"detail": "no such token"}, 404)
     if isinstance(error, RateLimitError):
         return JSONResponse({"detail": "try again later"}, 503, {"Retry-After": str(int(error.retry_after or 1))})
-    # A caller that tries again blindly would mint a second token.
+    # A caller that retries blindly would mint a second token.
     return JSONResponse({"detail": "SignalWire failed", "may_have_applied": error.may_have_applied}, 502)

@@ -1,6 +1,9 @@
-"""Rotate an API token that AWS Secrets Manager holds: `rotate_into_aws.py SECRET_ID`.
+r"""Rotate an API token that AWS Secrets Manager holds: `rotate_into_aws.py SECRET_ID`.
 
-The secret is a JSON object with the token's `id` and `token`. Put the first one there with the same two keys.
+The secret is a JSON object with the token's `id` and `token`, as the command makes it:
+
+    signalwire-tokens create calls -p calling --format json \
+        --exec 'aws secretsmanager create-secret --name calls --secret-string file:///dev/stdin'
 """
 
 import json
@@ -14,17 +17,17 @@ from signalwire_tokens import ApiToken, Permission, ProjectTokens, RotationError
 
 def main(secret_id: str) -> None:
     vault = boto3.client("secretsmanager")
-    old = json.loads(vault.get_secret_value(SecretId=secret_id)["SecretString"])["id"]
+    held = json.loads(vault.get_secret_value(SecretId=secret_id)["SecretString"])
 
     def store(new: ApiToken) -> None:
         # ID and secret in one value, so that they cannot disagree. The SDK repeats a call whose response is lost, and
         # its ClientRequestToken keeps that from making a second version.
-        value = json.dumps({"id": str(new.id), "token": new.token.get_secret_value()})
-        vault.put_secret_value(SecretId=secret_id, SecretString=value)
+        value = held | {"id": str(new.id), "token": new.token.get_secret_value()}
+        vault.put_secret_value(SecretId=secret_id, SecretString=json.dumps(value))
 
     with ProjectTokens() as tokens:
-        new = tokens.rotate(old, "service", [Permission.CALLING], store=store)
-    print(f"{secret_id} holds {new.id} now, and {old} is deleted")
+        new = tokens.rotate(held["id"], "calls", [Permission.CALLING], store=store)
+    print(f"{secret_id} holds {new.id} now, and {held['id']} is deleted")
 
 
 if __name__ == "__main__":

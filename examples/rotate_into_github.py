@@ -1,5 +1,10 @@
 """Rotate an API token that workflows of GitHub Actions use: `rotate_into_github.py TOKEN_ID`.
 
+The first one gets there with the command, which says the ID for the variable:
+
+    signalwire-tokens create github-actions -p calling -p messaging --exec 'gh secret set SIGNALWIRE_CALLS_TOKEN'
+    gh variable set SIGNALWIRE_CALLS_TOKEN_ID --body ID
+
 The workflow that runs this on a schedule authenticates with another token, under a name that this never overwrites. The
 GITHUB_TOKEN of a job may not set secrets, so `gh` needs a token of its own:
 

@@ -1,6 +1,10 @@
-"""Rotate an API token that a Kubernetes secret holds: `rotate_into_kubernetes.py SECRET`.
+r"""Rotate an API token that a Kubernetes secret holds: `rotate_into_kubernetes.py SECRET`.
 
-The secret has the keys `id` and `token`. `kubectl` talks to the cluster and namespace that it is set to.
+The secret has the keys SIGNALWIRE_API_TOKEN_ID and SIGNALWIRE_API_TOKEN, as the command makes them. A pod takes them
+into its environment with `envFrom`.
+
+    signalwire-tokens create calls -p calling --format env \
+        --exec 'kubectl create secret generic calls --from-env-file=/dev/stdin'
 """
 
 import base64
@@ -19,10 +23,10 @@ def kubectl(*arguments: str, manifest: str | None = None) -> str:
 
 def main(name: str) -> None:
     secret = json.loads(kubectl("get", "secret", name, "--output=json"))
-    old = base64.b64decode(secret["data"]["id"]).decode()
+    old = base64.b64decode(secret["data"]["SIGNALWIRE_API_TOKEN_ID"]).decode()
 
     def store(new: ApiToken) -> None:
-        data = {"id": str(new.id), "token": new.token.get_secret_value()}
+        data = {"SIGNALWIRE_API_TOKEN_ID": str(new.id), "SIGNALWIRE_API_TOKEN": new.token.get_secret_value()}
         secret["data"] |= {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
         try:
             # Not `apply`, which copies the secret into an annotation. The resourceVersion that was read makes the
@@ -34,7 +38,7 @@ def main(name: str) -> None:
                 raise
 
     with ProjectTokens() as tokens:
-        new = tokens.rotate(old, "service", [Permission.CALLING], store=store)
+        new = tokens.rotate(old, "calls", [Permission.CALLING], store=store)
     print(f"secret {name} holds {new.id} now, and {old} is deleted")
 
 

@@ -1,7 +1,10 @@
 """Rotate an API token that HashiCorp Vault holds (KV version 2): `rotate_into_vault.py PATH`.
 
-The secret at PATH has the keys `id` and `token`; put the first one there with `vault kv put`. As for the command
-`vault`, VAULT_ADDR and VAULT_TOKEN say where Vault is and who asks.
+The secret at PATH has the keys `id` and `token`, as the command makes them:
+
+    signalwire-tokens create calls -p calling --format json --exec 'vault kv put secret/PATH -'
+
+As for `vault`, VAULT_ADDR and VAULT_TOKEN say where Vault is and who asks.
 """
 
 import sys
@@ -15,12 +18,12 @@ from signalwire_tokens import ApiToken, Permission, ProjectTokens, RotationError
 
 def main(path: str) -> None:
     kv = hvac.Client().secrets.kv.v2
-    held = kv.read_secret_version(path, raise_on_deleted_version=True)["data"]
-    old, version = held["data"]["id"], held["metadata"]["version"]
+    read = kv.read_secret_version(path, raise_on_deleted_version=True)["data"]
+    held, version = read["data"], read["metadata"]["version"]
 
     def store(new: ApiToken) -> None:
         # `cas`: Vault refuses if another rotation was faster, so neither overwrites what the other has stored.
-        wanted = {"id": str(new.id), "token": new.token.get_secret_value()}
+        wanted = held | {"id": str(new.id), "token": new.token.get_secret_value()}
         try:
             kv.create_or_update_secret(path, wanted, cas=version)
         except (VaultError, RequestException):
@@ -29,8 +32,8 @@ def main(path: str) -> None:
                 raise
 
     with ProjectTokens() as tokens:
-        new = tokens.rotate(old, "service", [Permission.CALLING], store=store)
-    print(f"{path} holds {new.id} now, and {old} is deleted")
+        new = tokens.rotate(held["id"], "calls", [Permission.CALLING], store=store)
+    print(f"{path} holds {new.id} now, and {held['id']} is deleted")
 
 
 if __name__ == "__main__":

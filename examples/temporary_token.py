@@ -1,4 +1,4 @@
-"""Run a command with an API token that lives as long as the command does: `temporary_token.py COMMAND ...`."""
+"""Run a command with an API token that is deleted when it ends: `temporary_token.py COMMAND ...`."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from signalwire_tokens import Permission, ProjectTokens, SignalWireError
 
 def main(*command: str) -> int:
     with ProjectTokens() as tokens, tokens.temporary("job", [Permission.MESSAGING]) as token:
-        # The job gets what it needs and not the token that may manage tokens.
+        # The job gets this token, and not the one that may manage tokens.
         environment = {**os.environ, "SIGNALWIRE_API_TOKEN": token.token.get_secret_value()}
         return subprocess.run(command, env=environment, check=False).returncode
 
@@ -18,5 +18,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(*sys.argv[1:]))
     except (SignalWireError, OSError) as error:
-        # A token that could not be deleted is named here.
+        # It names a token that could not be deleted.
         sys.exit(str(error))

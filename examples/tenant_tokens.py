@@ -1,8 +1,8 @@
 """Mint one token per tenant subproject, thousands at once: `tenant_tokens.py FILE < subproject-ids`.
 
-FILE takes a line of JSON per token, as it is minted. Run it again with the same FILE to go on where it stopped. A line
-with "unknown" names a token that may live though nobody holds its secret: look for it in the dashboard, and remove the
-line to mint for that subproject again.
+Each token is written to FILE as a line of JSON when it is minted. Run it again with the same FILE to continue where it
+stopped. A line with "unknown" names a token that may exist, whose secret nobody holds: look for it in the dashboard,
+then remove the line to mint for that subproject.
 """
 
 import json
@@ -17,17 +17,17 @@ import anyio
 
 from signalwire_tokens import AsyncProjectTokens, Permission, SignalWireError
 
-# The service takes 1,380 writes a second; more calls in flight than these only wait in a queue.
+# The service takes 1,380 writes a second; more calls in flight would only wait.
 IN_FLIGHT = 16
 
 
 async def mint(waiting: list[str], file: TextIO) -> dict[str, SignalWireError]:
-    """Mint a token for each subproject that waits, write it to the file, and return what failed."""
+    """Mint a token for each waiting subproject, write it to the file, and return what failed."""
     minted = 0
     failed: dict[str, SignalWireError] = {}
 
     def write(**line: str) -> None:
-        # Each as it comes, so that an end halfway loses none of those before.
+        # At once, so that an early end loses none.
         file.write(json.dumps(line) + "\n")
         file.flush()
 
@@ -36,18 +36,18 @@ async def mint(waiting: list[str], file: TextIO) -> dict[str, SignalWireError]:
         # The workers share the list; each takes the next until none is left.
         while waiting:
             subproject = waiting.pop()
-            # A name of its own for each attempt: in the dashboard a stray is then told from the token in use.
+            # A new name for each attempt: in the dashboard, a stray is then easy to tell from the token in use.
             name = f"tenant-{subproject}-{uuid4().hex[:8]}"
             try:
                 token = await tokens.create(name, [Permission.MESSAGING], subproject_id=subproject)
             except SignalWireError as error:
-                # One tenant's failure is not the others'.
+                # The other tenants go on.
                 failed[subproject] = error
                 if error.may_have_applied:
-                    # Minting again, in a later run, could make a second one.
+                    # A later run must not mint a second one.
                     write(subproject=subproject, unknown=name)
             except anyio.get_cancelled_exc_class():
-                # Ctrl-C, or an end of another worker: this one may have been minted.
+                # Ctrl-C, or another worker failed: this token may exist.
                 write(subproject=subproject, unknown=name)
                 raise
             else:

@@ -14,14 +14,14 @@ from signalwire_tokens import Permission, ProjectTokens, SignalWireError
 
 
 def main() -> None:
-    # Looked up first: once the token is minted, a missing variable would cost it.
+    # Looked up first: a missing variable must not cost a token.
     environment, run = Path(os.environ["GITHUB_ENV"]), os.environ["GITHUB_RUN_ID"]
     with ProjectTokens() as tokens:
-        # A name that says where it comes from, so that a person who finds it in the dashboard can tell.
+        # The name says where it comes from, for whoever finds it in the dashboard.
         created = tokens.create(f"github-run-{run}", [Permission.MESSAGING])
         try:
             secret = created.token.get_secret_value()
-            # GitHub masks what it has been told of, in all that the job prints from here on.
+            # From here on, GitHub masks it in all that the job prints.
             print(f"::add-mask::{secret}", flush=True)
             with environment.open("a", encoding="utf-8") as file:
                 file.write(f"SIGNALWIRE_TEST_TOKEN_ID={created.id}\nSIGNALWIRE_TEST_TOKEN={secret}\n")

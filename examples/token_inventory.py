@@ -2,9 +2,9 @@
 
 A program that manages tokens keeps the records of the library, which hold no secret, as lines of JSON:
 
-    logger = logging.getLogger("signalwire_tokens")
-    logger.addHandler(Inventory("tokens.jsonl"))
-    logger.setLevel(logging.INFO)
+    keep("tokens.jsonl")
+    with ProjectTokens() as tokens, recorded("ci-deploy"):
+        tokens.create("ci-deploy", ["messaging"], store=store)
 """
 
 import getpass
@@ -12,20 +12,46 @@ import json
 import logging
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from signalwire_tokens import SignalWireError
 
-class Inventory(logging.FileHandler):
-    """Appends a line of JSON for each record, with who it was and when."""
+logger = logging.getLogger("signalwire_tokens")
+
+
+class Lines(logging.Formatter):
+    """Makes a line of JSON of each record, with who it was and when."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = ("operation", "token_id", "token_name", "permissions", "request_id")
         line = {name: getattr(record, name, None) for name in fields}
         line |= {"level": record.levelname, "message": record.getMessage()}
         line |= {"time": record.created, "who": f"{getpass.getuser()}@{platform.node()}"}
-        return json.dumps(line, default=str)
+        return json.dumps(line)
+
+
+def keep(file: str) -> logging.Handler:
+    handler = logging.FileHandler(file)
+    handler.setFormatter(Lines())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    return handler
+
+
+@contextmanager
+def recorded(name: str) -> Iterator[None]:
+    # The library raises an unknown outcome, and does not log it.
+    try:
+        yield
+    except SignalWireError as error:
+        if error.may_have_applied:
+            about = {"operation": error.operation, "token_name": name, "token_id": getattr(error, "token_id", None)}
+            logger.warning("%s", error, extra=about)
+        raise
 
 
 def show(lines: list[dict[str, Any]]) -> None:
@@ -33,20 +59,21 @@ def show(lines: list[dict[str, Any]]) -> None:
     unknown: dict[str, dict[str, Any]] = {}
     for line in lines:
         if line["level"] != "INFO":
-            # A retry, or something that may exist. What a later record settles is taken out again.
+            # A retry, or something that may exist, until a later record settles it.
             unknown[line["token_id"] or line["token_name"]] = line
-        elif line["operation"] == "delete":
+            continue
+        unknown.pop(line["token_id"], None)
+        unknown.pop(line["token_name"], None)
+        if line["operation"] == "delete":
             tokens.pop(line["token_id"], None)
-            unknown.pop(line["token_id"], None)
-        else:
+        elif line["token_id"]:
             minted = tokens.get(line["token_id"], line)
             tokens[line["token_id"]] = {**line, "time": minted["time"], "who": minted["who"]}
-            unknown.pop(line["token_id"], None)
-            unknown.pop(line["token_name"], None)
     now = datetime.now(UTC)
     for token_id, token in tokens.items():
         age = (now - datetime.fromtimestamp(token["time"], UTC)).days
-        print(f"{token_id}  {token['token_name']}  {token['permissions']}  {age} days old, by {token['who']}")
+        what = f"{token['token_name']}  {','.join(token['permissions'])}"
+        print(f"{token_id}  {what}  {age} days old, minted by {token['who']}")
     for line in unknown.values():
         print(f"look in the dashboard: {line['message']}")
 

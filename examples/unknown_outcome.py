@@ -1,7 +1,7 @@
-"""Mint a token when the network may fail between the service's deed and its word: `unknown_outcome.py NAME`.
+"""Mint a token although the response may be lost: `unknown_outcome.py NAME`.
 
-A create whose answer is lost may have minted a token. No call lists tokens, so the library neither tries again nor
-guesses: it says `may_have_applied`, and what to do about it is decided here.
+A create whose response is lost may have minted a token. No call lists tokens, so the library neither retries nor
+guesses. It sets `may_have_applied`, and this program decides what to do.
 """
 
 import sys
@@ -13,15 +13,15 @@ ATTEMPTS = 3
 
 
 def create(tokens: ProjectTokens, name: str) -> tuple[ApiToken, list[str]]:
-    """Mint a token; return it with the names of strays that a person must look for."""
+    """Mint a token; return it with the names of tokens that a person must look for."""
     strays: list[str] = []
     for attempt in range(1, ATTEMPTS + 1):
-        # A name of its own for each attempt: in the dashboard the stray is then told from the token in use.
+        # A new name for each attempt: in the dashboard, a stray is then easy to tell from the token in use.
         unique = f"{name}-{uuid4().hex[:8]}"
         try:
             return tokens.create(unique, [Permission.CALLING]), strays
         except InvalidResponseError as error:
-            # An answer came, broken. If it names the token, nobody has to look for it.
+            # A broken response. If it names the token, nobody has to look for it.
             if error.token_id is None:
                 strays.append(unique)
             else:
@@ -29,7 +29,7 @@ def create(tokens: ProjectTokens, name: str) -> tuple[ApiToken, list[str]]:
             problem: SignalWireError = error
         except SignalWireError as error:
             if not error.may_have_applied:
-                # Refused: trying again would be refused again.
+                # Refused: another attempt would be refused too.
                 raise
             strays.append(unique)
             problem = error
@@ -42,7 +42,7 @@ def main(name: str) -> None:
         created, strays = create(tokens, name)
     print(f"created {created.name} {created.id}")
     for stray in strays:
-        print(f"may live too, and nobody holds its secret: delete {stray} in the dashboard")
+        print(f"may exist too, and nobody holds its secret: delete {stray} in the dashboard")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Every example does what it says, run as a program of its own against a served space."""
 
 import base64
-import contextlib
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ import httpx
 import pytest
 import uvicorn
 
-from signalwire_tokens import ProjectTokens
+from signalwire_tokens import ProjectTokens, SignalWireError
 
 pytestmark = [
     pytest.mark.slow,
@@ -153,7 +152,7 @@ class TestRotateIntoAWS:
 
         vault = boto3.client("secretsmanager")
         vault.create_secret(
-            Name="ci", SecretString=json.dumps({"id": str(old.id), "token": old.token.get_secret_value()})
+            Name="ci", SecretString=json.dumps({"id": str(old.id), "token": old.token.get_secret_value(), "other": 1})
         )
         yield vault
         vault.delete_secret(SecretId="ci", ForceDeleteWithoutRecovery=True)
@@ -163,7 +162,7 @@ class TestRotateIntoAWS:
         assert run.returncode == 0, run.stderr
         assert old.id not in space.tokens
         held = json.loads(vault.get_secret_value(SecretId="ci")["SecretString"])
-        assert held == {"id": str(only(space).id), "token": secret_of(space)}
+        assert held == {"id": str(only(space).id), "token": secret_of(space), "other": 1}
         assert secret_of(space) not in run.stdout + run.stderr
 
     def test_if_it_refuses_the_old_token_stays(self, example, space, old, vault) -> None:
@@ -211,7 +210,8 @@ class TestRotateIntoVault:
     @pytest.fixture
     def vault(self, environment, old):
         server = ThreadingHTTPServer(("127.0.0.1", 0), Vault)
-        server.versions, server.fault = [{"id": str(old.id), "token": old.token.get_secret_value()}], None
+        first = {"id": str(old.id), "token": old.token.get_secret_value(), "other": 1}
+        server.versions, server.fault = [first], None
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         environment.update(VAULT_ADDR=f"http://127.0.0.1:{server.server_port}", VAULT_TOKEN="the-vault-token")
@@ -226,7 +226,7 @@ class TestRotateIntoVault:
         run = example("rotate_into_vault.py", "ci/calls")
         assert (run.returncode, run.stderr) == (0, "")
         assert old.id not in space.tokens
-        assert vault.versions[1:] == [{"id": str(only(space).id), "token": secret_of(space)}]
+        assert vault.versions[1:] == [{"id": str(only(space).id), "token": secret_of(space), "other": 1}]
 
     def test_if_it_refuses_the_old_token_stays(self, example, space, old, vault) -> None:
         vault.fault = "refused"
@@ -252,10 +252,14 @@ case "$*" in
 esac
 """
 
+    @staticmethod
+    def data(token_id, secret) -> dict[str, str]:
+        return {"SIGNALWIRE_API_TOKEN_ID": str(token_id), "SIGNALWIRE_API_TOKEN": secret, "OTHER": "kept"}
+
     @pytest.fixture
     def kubectl(self, stand_in, old):
         folder = stand_in("kubectl", self.KUBECTL)
-        data = {"id": str(old.id), "token": old.token.get_secret_value(), "other": "kept"}
+        data = self.data(old.id, old.token.get_secret_value())
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -280,7 +284,7 @@ esac
         assert (run.returncode, run.stderr) == (0, "")
         assert old.id not in space.tokens
         secret = secret_of(space)
-        assert self.held(kubectl) == {"id": str(only(space).id), "token": secret, "other": "kept"}
+        assert self.held(kubectl) == self.data(only(space).id, secret)
         shown = (kubectl / "arguments").read_text() + (kubectl / "environment").read_text() + run.stdout
         assert secret not in shown
         assert base64.b64encode(secret.encode()).decode() not in shown
@@ -290,7 +294,7 @@ esac
         run = example("rotate_into_kubernetes.py", "ci")
         assert (run.returncode, list(space.tokens)) == (1, [old.id])
         assert run.stderr.startswith("not rotated: ")
-        assert self.held(kubectl)["id"] == str(old.id)
+        assert self.held(kubectl) == self.data(old.id, old.token.get_secret_value())
 
 
 class TestRotateWithGrace:
@@ -348,46 +352,52 @@ class TestRotateManagementToken:
         assert "would lack `management`" in run.stderr
 
 
+def full(_) -> None:
+    raise OSError("the vault is full")
+
+
 class TestTokenInventory:
     @pytest.fixture
-    def file(self, tmp_path):
-        file = tmp_path / "tokens.jsonl"
-        handler = runpy.run_path(str(EXAMPLES / "token_inventory.py"))["Inventory"](file)
-        logger = logging.getLogger("signalwire_tokens")
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        yield file
-        logger.removeHandler(handler)
-        logger.setLevel(logging.NOTSET)
+    def inventory(self, tmp_path):
+        names = runpy.run_path(str(EXAMPLES / "token_inventory.py"))
+        handler = names["keep"](str(tmp_path / "tokens.jsonl"))
+        yield names
+        names["logger"].removeHandler(handler)
+        names["logger"].setLevel(logging.NOTSET)
         handler.close()
 
-    def test_it_tells_what_exists_and_who_minted_it(self, example, space, environment, file) -> None:
+    @pytest.fixture
+    def tokens(self, environment, space):
         with ProjectTokens(environment["SIGNALWIRE_SPACE"], space.project_id, space.api_token) as tokens:
-            kept, gone = tokens.create("kept", ["fax"]), tokens.create("gone", ["fax"])
-            tokens.update(kept.id, permissions=["fax", "video"])
-            tokens.delete(gone.id)
-        run = example("token_inventory.py", str(file))
-        [line] = run.stdout.splitlines()
-        assert line.startswith(f"{kept.id}  kept  ")
-        assert "video" in line
-        assert " 0 days old, by " in line
-        for token in (kept, gone):
-            assert token.token.get_secret_value() not in file.read_text()
+            yield tokens
 
-    def test_it_finds_what_an_unknown_outcome_left(self, example, space, environment, file) -> None:
+    @pytest.mark.usefixtures("inventory")
+    def test_it_tells_what_exists_and_who_minted_it(self, example, tokens, tmp_path) -> None:
+        kept, gone = tokens.create("kept", ["fax"]), tokens.create("gone", ["fax"])
+        tokens.update(kept.id, permissions=["fax", "video"])
+        tokens.delete(gone.id)
+        with pytest.raises(OSError, match="full"):
+            tokens.create("unstored", ["fax"], store=full)
+        run = example("token_inventory.py", str(tmp_path / "tokens.jsonl"))
+        assert run.stdout.startswith(f"{kept.id}  kept  fax,video  0 days old, minted by ")
+        assert len(run.stdout.splitlines()) == 1
+        for token in (kept, gone):
+            assert token.token.get_secret_value() not in (tmp_path / "tokens.jsonl").read_text()
+
+    def test_it_finds_what_an_unknown_outcome_left(self, example, space, tokens, inventory, tmp_path) -> None:
         space.fail_next(disconnect=True, applied=True)
-        with ProjectTokens(environment["SIGNALWIRE_SPACE"], space.project_id, space.api_token) as tokens:
-            with contextlib.suppress(Exception):
-                tokens.create("lost", ["fax"])
-            token = tokens.create("found", ["fax"])
-            # A retry that leads to success leaves nothing to look for.
-            space.fail_next(503)
-            tokens.update(token.id, name="renamed")
-        run = example("token_inventory.py", str(file))
+        space.fail_next(401)
+        for name in ("lost", "refused"):
+            with pytest.raises(SignalWireError), inventory["recorded"](name):
+                tokens.create(name, ["fax"])
+        token = tokens.create("found", ["fax"])
+        # A retry that leads to success leaves nothing to look for.
+        space.fail_next(503)
+        tokens.update(token.id, name="renamed")
+        run = example("token_inventory.py", str(tmp_path / "tokens.jsonl"))
         token, look = run.stdout.splitlines()
         assert "renamed" in token
-        assert look.startswith("look in the dashboard: ")
-        assert "lost" in look
+        assert look.startswith("look in the dashboard: create of token 'lost' failed: ")
 
 
 class TestRotateIntoFile:

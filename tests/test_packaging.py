@@ -68,7 +68,7 @@ def test_the_metadata_is_complete(wheel) -> None:
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata["Summary"] == signalwire_tokens.__doc__.splitlines()[0].rstrip(".")
     needed = [line.split(";")[0] for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
-    assert [line.split(">")[0].split("<")[0] for line in needed] == ["attrs", "httpx", "sniffio"]
+    assert [line.split(">")[0].split("<")[0] for line in needed] == ["anyio", "attrs", "httpx", "sniffio"]
     assert all("https://" in url for url in metadata.get_all("Project-URL"))
     assert "Typing :: Typed" in metadata.get_all("Classifier")
 

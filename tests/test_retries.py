@@ -114,7 +114,7 @@ def test_any_other_status_is_raised_at_once(flavour, space, living, waits, opera
 def test_what_was_never_sent_is_sent_again(flavour, living, waits, operation):
     failures = [httpx.ConnectError("refused"), httpx.PoolTimeout("busy"), httpx.ConnectTimeout("slow")]
 
-    def respond(request):
+    def respond(_request):
         if failures:
             raise failures.pop(0)
         name = "new" if operation == "update" else "ci"

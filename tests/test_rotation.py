@@ -173,12 +173,15 @@ class TestRotate:
             await anyio.lowlevel.checkpoint()
             stored.append(new)
 
+        def store(new):
+            return persist(new)
+
         if flavour.name == "sync":
             with pytest.raises(TypeError, match="AsyncProjectTokens awaits it"):
-                tokens.rotate(old.id, "ci", ["fax"], store=lambda new: persist(new))
+                tokens.rotate(old.id, "ci", ["fax"], store=store)
             assert set(space.tokens) == {old.id}
         else:
-            new = tokens.rotate(old.id, "ci", ["fax"], store=lambda new: persist(new))
+            new = tokens.rotate(old.id, "ci", ["fax"], store=store)
             assert stored == [new]
             assert set(space.tokens) == {new.id}
 

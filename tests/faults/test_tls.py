@@ -207,8 +207,8 @@ from signalwire_tokens import AsyncProjectTokens
 async def main():
     # A transport that is passed in is told of a proxy by whoever makes it.
     proxy = httpx.Proxy(os.environ["HTTPS_PROXY"]) if "HTTPS_PROXY" in os.environ else None
-    async with AiohttpTransport(proxy=proxy) as transport, AsyncProjectTokens(max_retries=0, transport=transport) as tokens:
-        print((await tokens.create("ci", ["fax"])).id)
+    async with AiohttpTransport(proxy=proxy) as transport:
+        print((await AsyncProjectTokens(max_retries=0, transport=transport).create("ci", ["fax"])).id)
 asyncio.run(main())
 """,
 }

@@ -15,6 +15,14 @@ from signalwire_tokens.testing import FakeSpace
 async def store(new: ApiToken) -> None: ...
 
 
+def permissions(tokens: ProjectTokens, token_id: UUID, at_run_time: str) -> None:
+    tokens.create("ci", ["voice"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    tokens.create("ci", "fax")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tokens.create("ci", [at_run_time])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    tokens.update(token_id, permissions=["fax", "vidio"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    tokens.rotate(token_id, "ci", ["Fax"], store=print)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+
 def arguments(tokens: ProjectTokens, token_id: UUID) -> None:
     tokens.create("ci")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     tokens.create(["fax"], "ci")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -31,8 +39,8 @@ def arguments(tokens: ProjectTokens, token_id: UUID) -> None:
 def clients() -> None:
     ProjectTokens("example", "project", "token", 5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     ProjectTokens(timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ProjectTokens(http_client=httpx.AsyncClient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    AsyncProjectTokens(http_client=httpx.Client())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ProjectTokens(transport=httpx.AsyncHTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AsyncProjectTokens(transport=httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with AsyncProjectTokens():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass
 

@@ -18,6 +18,7 @@ from signalwire_tokens import (
     ErrorDetail,
     InvalidResponseError,
     Permission,
+    PermissionName,
     ProjectTokens,
     RateLimitError,
     RotationError,
@@ -28,15 +29,16 @@ from signalwire_tokens import (
 from signalwire_tokens.testing import FakeRequest, FakeSpace, FakeToken
 
 
-def sync(token_id: UUID, secret: SecretStr, mixed: list[Permission | str]) -> None:
+def sync(token_id: UUID, secret: SecretStr, mixed: list[Permission | PermissionName], at_run_time: str) -> None:
     ProjectTokens("example", "project", "token", timeout=5, max_retries=0)
-    ProjectTokens(api_token=secret, http_client=httpx.Client())
+    ProjectTokens(api_token=secret, transport=httpx.HTTPTransport())
     with ProjectTokens() as tokens:
         assert_type(tokens, ProjectTokens)
         created = tokens.create("ci", [Permission.CALLING, "messaging"], subproject_id=token_id)
         assert_type(created, ApiToken)
         assert_type(tokens.create("ci", mixed, subproject_id=str(token_id)), ApiToken)
         assert_type(tokens.create("ci", {"fax"}), ApiToken)
+        assert_type(tokens.create("ci", [Permission(at_run_time)]), ApiToken)
         assert_type(tokens.create("ci", (p for p in Permission)), ApiToken)
         assert_type(tokens.create("ci", [UnlistedPermission("fsa")]), ApiToken)
         assert_type(tokens.create("ci", created.permissions), ApiToken)
@@ -56,7 +58,7 @@ async def asynchronous(token_id: UUID) -> None:
     async def store(new: ApiToken) -> None:
         assert_type(new, ApiToken)
 
-    AsyncProjectTokens("example", "project", SecretStr("token"), http_client=httpx.AsyncClient())
+    AsyncProjectTokens("example", "project", SecretStr("token"), transport=httpx.AsyncHTTPTransport())
     async with AsyncProjectTokens() as tokens:
         assert_type(tokens, AsyncProjectTokens)
         assert_type(await tokens.create("ci", [Permission.CALLING, "messaging"]), ApiToken)
@@ -117,8 +119,8 @@ def fake() -> None:
     space.fail_next(timeout=True, applied=True)
     with space.serve() as url:
         assert_type(url, str)
-    httpx.Client(transport=space.transport)
-    httpx.AsyncClient(transport=space.transport)
+    ProjectTokens(transport=space.transport)
+    AsyncProjectTokens(transport=space.transport)
 
 
 # What a pytest plugin or a framework's dependency looks like.

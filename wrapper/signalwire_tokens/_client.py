@@ -14,7 +14,7 @@ import httpx
 
 from . import _operations, _transport
 from ._rotation import Rotating, Store, Temporary
-from ._sending import __version__ as __version__
+from ._sending import __version__ as __version__  # noqa: PLC0414 - public, too
 from ._sending import run
 from .models import ApiToken, Permissions
 

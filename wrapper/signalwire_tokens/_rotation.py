@@ -50,7 +50,8 @@ class Rotating(Sender[Transport]):
             if isinstance(failure, Exception):
                 await self._discard(created, process, failure, "store")
                 text = f"the new token {created.id} was deleted again{stays}"
-                tell(logging.INFO, text, new, created, leaving=failure)
+                # As of a deletion: an inventory made of records would take a second `create` for a token that exists.
+                tell(logging.INFO, text, _operations.delete(created.id), leaving=failure)
             else:
                 # What is stored must work, and nobody knows whether it is this one.
                 text = f"interrupted by {type(failure).__name__}: the new token {created.id} exists and may be stored"
@@ -127,8 +128,8 @@ class Temporary:
     def __enter__(self) -> ApiToken:
         return run(self.__aenter__())
 
-    def __exit__(self, *leaving: object) -> None:
-        run(self.__aexit__(*leaving))
+    def __exit__(self, kind: object, leaving: BaseException | None, frames: object) -> None:
+        run(self.__aexit__(kind, leaving, frames))
 
 
 def _warn(new: Call[ApiToken], token: ApiToken, process: int) -> None:

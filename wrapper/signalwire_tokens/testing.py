@@ -459,13 +459,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _main() -> None:
     description = "Serve a SignalWire space in memory, and print the three lines that make a shell use it."
-    argparse.ArgumentParser("python -m signalwire_tokens.testing", description=description).parse_args()
+    parser = argparse.ArgumentParser("python -m signalwire_tokens.testing", description=description)
+    parser.add_argument("--port", type=int, default=0, help="the TCP port; default: a free one")
+    port = parser.parse_args().port
     # Unlike an Event's set(), put() may interrupt anything.
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: stop.put(number))
     space = FakeSpace()
-    with space.serve() as url:
+    with space.serve(port) as url:
         print(
             f"export SIGNALWIRE_SPACE={url}",
             f"export SIGNALWIRE_PROJECT_ID={space.project_id}",

@@ -1,0 +1,5 @@
+"""`python -m signalwire_tokens` is the command `signalwire-tokens`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m signalwire_tokens.cli` is the command `signalwire-tokens`."""
+
+from . import main
+
+main()

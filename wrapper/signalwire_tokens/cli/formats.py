@@ -1,0 +1,65 @@
+"""A token as text: for the shell, for a file, and for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from .stores import StoreError
+
+if TYPE_CHECKING:
+    from signalwire_tokens import ApiToken
+
+# Read alike by a shell, by docker --env-file and by GITHUB_ENV, none of which unquote as the others do.
+_PLAIN = re.compile(r"[][A-Za-z0-9_@%+=:,./-]*")
+_HELD_ID = re.compile(
+    rb"""(?:SIGNALWIRE_API_TOKEN_ID=|"id":\s*)["']?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})""", re.IGNORECASE
+)
+
+
+def access_to(token: ApiToken, subproject: UUID | None) -> dict[str, str]:
+    """Return the variables that SignalWire's SDKs read."""
+    return {
+        "SIGNALWIRE_SPACE": os.environ["SIGNALWIRE_SPACE"],
+        "SIGNALWIRE_PROJECT_ID": str(subproject or os.environ["SIGNALWIRE_PROJECT_ID"]),
+        "SIGNALWIRE_API_TOKEN": token.token.get_secret_value(),
+    }
+
+
+def renderer(form: str, subproject: UUID | None) -> Callable[[ApiToken], bytes]:
+    def render(token: ApiToken) -> bytes:
+        access = access_to(token, subproject)
+        space, project, secret = access.values()
+        if form == "json":
+            return as_json({"space": space, "project_id": project, **described(token), "token": secret})
+        if form == "env":
+            lines = {"SIGNALWIRE_API_TOKEN_ID": str(token.id), **access}
+            for name, value in lines.items():
+                if not _PLAIN.fullmatch(value):
+                    raise StoreError(f"{name} has characters that not all readers of KEY=VALUE lines read alike")
+            return "".join(f"{name}={value}\n" for name, value in lines.items()).encode()
+        return secret.encode()
+
+    return render
+
+
+def described(token: ApiToken) -> dict[str, Any]:
+    return {"id": str(token.id), "name": token.name, "permissions": list(token.permissions)}
+
+
+def as_json(described: dict[str, Any]) -> bytes:
+    return json.dumps(described).encode() + b"\n"
+
+
+def shown(token: ApiToken) -> str:
+    permissions = ", ".join(name if name.isprintable() else repr(name) for name in token.permissions)
+    return f"token {token.id}, name {token.name!r}, permissions {permissions}"
+
+
+def held_ids(content: bytes) -> list[str]:
+    """Return the IDs of the tokens that an env or json file is of."""
+    return [found.decode().lower() for found in _HELD_ID.findall(content)]

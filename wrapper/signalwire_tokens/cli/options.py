@@ -1,0 +1,112 @@
+"""The arguments and options of the command, and what each refuses."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from signalwire_tokens import Permission
+
+# A name of another script or an emoji may have them within.
+_JOINERS = "\u200c\u200d"
+
+
+class _Id(click.types.UUIDParameterType):
+    """An ID. What is none is not repeated: a secret is easily passed for an ID."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            needed = "TOKEN_ID is no UUID; pass the token's id, not its secret"
+            if isinstance(param, click.Option):
+                needed = f"{param.opts[0]} is no UUID; pass the subproject's id"
+            raise click.UsageError(needed, ctx) from None
+
+
+class _File(click.Path):
+    """A file to write. What other commands take for standard output is no file here."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            raise click.UsageError("--out is empty; name a file", ctx)
+        if value == "-":
+            said = "leave --out out for standard output (`rotate`: use --exec); ./- for a file of that name"
+            raise click.UsageError(said, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _PermissionName(click.Choice[str]):
+    """Completes and lists permissions; the library refuses others, and says which was meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        several = re.split(r"[\s,]+", value.strip(" ,"))
+        if len(several) > 1:
+            # What is no permission is not repeated: it may be a secret.
+            each = several if {*several} <= {*self.choices} else ["fax", "calling"]
+            raise click.UsageError(
+                f"-p takes one permission; repeat it: {' '.join(f'-p {name}' for name in each)}", ctx
+            )
+        return str(value)
+
+
+def _not_itself(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+    """Refuse the configured token as a name or a file: names are shown, and sent."""
+    if value and str(value) == os.environ.get("SIGNALWIRE_API_TOKEN"):
+        raise click.BadParameter("this is SIGNALWIRE_API_TOKEN itself; credentials are never arguments")
+    return value
+
+
+def _name(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Refuse a name that would not show itself as it is, in the dashboard or here."""
+    if value and any(not char.isprintable() and char not in _JOINERS for char in value):
+        raise click.BadParameter("it has a control character, an invisible one, or bytes that are not UTF-8")
+    return _not_itself(ctx, param, value)
+
+
+permission = partial(
+    click.option,
+    "-p",
+    "--permission",
+    "permissions",
+    multiple=True,
+    type=_PermissionName([permission.value for permission in Permission]),
+    metavar="PERMISSION",
+)
+mints = permission(required=True, help="What the token may do; repeat it for more. See `permissions`.")
+name = click.argument("name", callback=_name)
+new_name = click.option("--name", callback=_name, help="The new name.")
+token_id = click.argument("token_id", type=_Id())
+subproject = click.option("--subproject", type=_Id(), help="Mint for this subproject of the project.")
+out = click.option(
+    "--out",
+    type=_File(path_type=Path, readable=False),
+    callback=_not_itself,
+    help="Write the secret to this file, whole, with mode 0600. It must be new, or --force given.",
+)
+exec_ = click.option(
+    "--exec",
+    "command",
+    metavar="COMMAND",
+    help="Hand the secret to this command on its standard input. It counts as stored once the command has read all of "
+    "it and exited with 0. It is run without a shell.",
+)
+force = click.option(
+    "--force", is_flag=True, help="Let --out replace a file, in one step. Its owner, group and mode stay."
+)
+format_ = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "env", "json"]),
+    default="text",
+    show_default=True,
+    help="text: the secret alone, without a line end unless on a terminal. env: SIGNALWIRE_SPACE, "
+    "SIGNALWIRE_PROJECT_ID, SIGNALWIRE_API_TOKEN_ID and SIGNALWIRE_API_TOKEN as KEY=VALUE lines, for shells, docker "
+    "--env-file and, once the secret is masked, GITHUB_ENV. json: an object with space, project_id, id, name, "
+    "permissions and token.",
+)

@@ -1,0 +1,123 @@
+"""What a signal does to the command, from moment to moment, so that no token is left behind.
+
+At first it interrupts. While a secret is being stored, the storing fails, or the signal waits or goes to the command
+that stores. After that it waits, and once the outcome stands it is ignored, as the exit code is that of what happened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+
+def _there(*names: str) -> list[signal.Signals]:
+    # Windows has few.
+    return [number for number in signal.Signals if number.name in names]
+
+
+# Ctrl-C, a job that is cancelled, a terminal that is closed.
+_ENDINGS = _there("SIGINT", "SIGTERM", "SIGHUP")
+_PASSED_ON = [*_ENDINGS, *_there("SIGQUIT", "SIGUSR1", "SIGUSR2")]
+
+# What came, in its order.
+came: list[int] = []
+
+
+# As KeyboardInterrupt, but an Exception: the library then deletes the token.
+class Interrupted(Exception):  # noqa: N818
+    """The storing of a secret was interrupted."""
+
+    def __init__(self, how: str = "interrupted") -> None:
+        super().__init__(how)
+
+
+def _set(handler: Callable[[int, FrameType | None], None] | signal.Handlers, numbers: list[signal.Signals]) -> None:
+    for number in numbers:
+        # What is ignored stays so, as nohup wants it, also for a command that is run.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def interrupt() -> None:
+    """Let a signal raise KeyboardInterrupt. This begins a run of the command."""
+    came.clear()
+    _set(_interrupt, _ENDINGS)
+
+
+def fail() -> None:
+    """Let a signal raise Interrupted: what is being stored counts as not stored."""
+    _set(_fail, _ENDINGS)
+
+
+def defer() -> None:
+    """Let a signal wait: half-way, it would leave a token behind."""
+    _set(_defer, _ENDINGS)
+
+
+def ignore() -> None:
+    """Ignore signals from here on, also while Python exits, which would end by them. The outcome stands."""
+    _set(signal.SIG_IGN, [number for number in _PASSED_ON if signal.getsignal(number) is not signal.SIG_DFL])
+
+
+@contextlib.contextmanager
+def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Pass signals on to a child, which is handed to what is yielded once it runs. After that they wait."""
+    children: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        if not children:
+            early.append(number)
+        elif not (number in _there("SIGINT", "SIGQUIT") and _is_in_foreground()):
+            send(number)
+
+    def send(number: int) -> None:
+        # One that runs as another user ends by itself; Windows sends few.
+        with contextlib.suppress(OSError, ValueError):
+            children[0].send_signal(number)
+
+    def started(child: subprocess.Popen[bytes]) -> None:
+        children.append(child)
+        while early:
+            send(early.pop(0))
+
+    _set(pass_on, _PASSED_ON)
+    try:
+        yield started
+    finally:
+        _set(_defer, _PASSED_ON)
+
+
+def _is_in_foreground() -> bool:
+    """Tell whether a terminal's Ctrl-C comes to this process, and so to its child."""
+    with contextlib.suppress(OSError, AttributeError), Path("/dev/tty").open("rb", buffering=0) as terminal:
+        return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    return False
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    # Another one must not interrupt the clearing up.
+    defer()
+    came.append(number)
+    # What the library says of an interruption names it.
+    raise type(signal.Signals(number).name, (KeyboardInterrupt,), {})
+
+
+def _fail(number: int, _frame: FrameType | None) -> None:
+    defer()
+    came.append(number)
+    raise Interrupted
+
+
+def _defer(number: int, _frame: FrameType | None) -> None:
+    came.append(number)
+    # Straight to the descriptor: the stream may be in use by what was interrupted.
+    with contextlib.suppress(OSError, AttributeError):
+        os.write(sys.stderr.fileno(), b"\nfinishing first, so that no token is left behind\n")

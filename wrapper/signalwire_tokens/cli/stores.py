@@ -1,0 +1,215 @@
+"""Where a secret goes: a file, standard output, or a command.
+
+Each is a context that is entered before a token is minted. It refuses what would fail, and yields the function that
+stores: what that raises is an OSError or a StoreError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from . import signals
+from .messages import WRONG_USAGE, Failure, masked
+
+Store: TypeAlias = Callable[[bytes], None]
+
+# More than a token's description takes, so that a full disk shows before a token is minted.
+ROOM = 16 * 1024
+_ACL = "system.posix_acl_access"
+
+
+class StoreError(Exception):
+    """The secret could not be stored."""
+
+
+class Refused(Failure):
+    """A secret could not go there, so no token is minted."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, WRONG_USAGE)
+
+
+@contextlib.contextmanager
+def file(path: Path, *, force: bool) -> Iterator[Store]:
+    """Reserve a file and room in it, and yield what fills it: whole, synced, and in one step."""
+    with contextlib.ExitStack() as undo:
+        try:
+            replaced = _reserve(path, undo, force=force)
+            descriptor, name = tempfile.mkstemp(prefix=".signalwire-tokens-", dir=path.parent)
+            undo.callback(Path(name).unlink, missing_ok=True)
+            new = undo.enter_context(os.fdopen(descriptor, "wb"))
+            new.write(bytes(ROOM))
+            new.flush()
+            os.fsync(descriptor)
+        except OSError as error:
+            raise Refused(f"{path} cannot be written, so nothing was sent: {error.strerror}") from None
+        _let_in(descriptor, path, replaced)
+
+        def store(content: bytes) -> None:
+            signals.defer()
+            new.seek(0)
+            new.write(content)
+            new.truncate()
+            new.flush()
+            os.fsync(descriptor)
+            new.close()
+            Path(name).replace(path)
+            undo.pop_all()
+            # Not every system can open or sync a directory; the file itself is synced.
+            with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+                directory = os.open(path.parent, os.O_RDONLY)
+                stack.callback(os.close, directory)
+                os.fsync(directory)
+
+        yield store
+
+
+def _reserve(path: Path, undo: contextlib.ExitStack, *, force: bool) -> os.stat_result | None:
+    """Take the name, so that nobody else does while the token is minted. Return what is there already."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        if not force:
+            raise Refused(f"{path} exists; name another file, or replace it with --force") from None
+        replaced = path.lstat()
+        if not stat.S_ISREG(replaced.st_mode):
+            raise Refused(f"{path} is no regular file; name another") from None
+        if _mount(path) != _mount(path.parent):
+            raise Refused(
+                f"{path} is mounted by itself, as containers do with single files, and cannot be replaced, so nothing "
+                "was sent; mount the directory that it is in, or use --exec"
+            ) from None
+        return replaced
+    undo.callback(path.unlink, missing_ok=True)
+    return None
+
+
+def _mount(path: Path) -> str:
+    """Return the mount that a path is on, where the system tells: Linux does."""
+    with contextlib.suppress(OSError, AttributeError, LookupError), contextlib.ExitStack() as stack:
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+        stack.callback(os.close, descriptor)
+        return str(re.findall("mnt_id:.*", Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="utf-8"))[0])
+    return ""
+
+
+def _let_in(descriptor: int, path: Path, replaced: os.stat_result | None) -> None:
+    """Let in whom the replaced file lets in, or the owner alone. Refuse what cannot be kept."""
+    # Windows has no such access.
+    with contextlib.suppress(AttributeError):
+        if replaced is None:
+            os.fchmod(descriptor, 0o600)
+            return
+        user, group, mode = replaced.st_uid, replaced.st_gid, stat.S_IMODE(replaced.st_mode)
+        reason = ""
+        try:
+            os.fchown(descriptor, user, group)
+            os.fchmod(descriptor, mode)
+            _copy_acl(path, descriptor)
+        except OSError as error:
+            reason = str(error.strerror)
+        new = os.fstat(descriptor)
+        if reason or (new.st_uid, new.st_gid, stat.S_IMODE(new.st_mode)) != (user, group, mode):
+            reason = reason or "the file system does not keep them"
+            raise Refused(
+                f"{path} has owner {user}, group {group} and mode {mode:04o}, which a file in its place cannot get "
+                f"({reason}), so nothing was sent; run this as the owner or as root, or name another file"
+            )
+
+
+def _copy_acl(path: Path, descriptor: int) -> None:
+    try:
+        acl = os.getxattr(path, _ACL)
+    except (OSError, AttributeError):
+        return
+    os.setxattr(descriptor, _ACL, acl)
+
+
+@contextlib.contextmanager
+def stdout(*, reveal: bool) -> Iterator[Store]:
+    """Yield what writes to standard output, unless that is a terminal that may not see the secret."""
+    if sys.stdout is None:
+        raise Refused("standard output is closed, so nothing was sent; name a file with --out")
+    terminal = sys.stdout.isatty()
+    if terminal and not reveal:
+        raise Refused(
+            "standard output is a terminal, so nothing was sent; use --out FILE or a pipe, or show the secret with "
+            "--reveal"
+        )
+
+    def store(content: bytes) -> None:
+        # Not through sys.stdout, which would keep what it could not write and try again on exit.
+        left = content + b"\n" if terminal and not content.endswith(b"\n") else content
+        while left:
+            left = left[os.write(sys.stdout.fileno(), left) :]
+
+    yield store
+
+
+@contextlib.contextmanager
+def command(line: str) -> Iterator[Store]:
+    """Yield what hands the secret to a command on its standard input. No shell has part in it."""
+    try:
+        arguments = shlex.split(line)
+    except ValueError as error:
+        raise Refused(f"--exec cannot be read ({error}), so nothing was sent") from None
+    if not arguments or shutil.which(arguments[0]) is None:
+        raise Refused(f"--exec names no command that can be found, so nothing was sent: {masked(repr(line))}")
+    # One with white space in it was quoted.
+    if any(re.fullmatch(r"\d*[<>|&;]\S*", argument) for argument in arguments):
+        raise Refused(
+            "--exec is run without a shell, and redirects and pipes are for one, so nothing was sent; write "
+            "--exec \"sh -c '...'\""
+        )
+
+    def store(content: bytes) -> None:
+        # It alone knows whether it has stored the secret, so it decides what a signal leads to.
+        with signals.passed_on() as started, contextlib.ExitStack() as stack:
+            reading, writing = os.pipe()
+            left = stack.enter_context(os.fdopen(reading, "rb"))
+            stdin = os.fdopen(writing, "wb")
+
+            def write() -> None:
+                with contextlib.suppress(OSError), stdin:
+                    stdin.write(content)
+
+            try:
+                # A pipe holds so little that writing may have to wait. Without a writer the command would read nothing,
+                # and might store that.
+                threading.Thread(target=write, daemon=True).start()
+            except RuntimeError as error:
+                stdin.close()
+                raise StoreError(f"{arguments[0]} was not started: {error}") from None
+            try:
+                child = subprocess.Popen(arguments, stdin=left)  # noqa: S603 - the user's own command
+            except OSError as error:
+                raise StoreError(f"{arguments[0]} cannot be run: {error.strerror}") from None
+            started(child)
+            code = child.wait()
+            unread = left.read()
+        if code:
+            how = f"{arguments[0]} {ended(code)}"
+            raise signals.Interrupted(how) if signals.came else StoreError(how)
+        if unread:
+            raise StoreError(f"{arguments[0]} did not read all of it")
+
+    yield store
+
+
+def ended(code: int) -> str:
+    """Say how a child ended."""
+    names = {number.value: number.name for number in signal.Signals}
+    return f"exited with {code}" if code >= 0 else f"was ended by {names.get(-code, f'signal {-code}')}"
