@@ -161,7 +161,8 @@ def _token(call: Call[Any], answer: Answer) -> ApiToken | errors.InvalidResponse
 def _same(sent: str, told: str) -> bool:
     """Tell whether a service may have made one name of another: white space, case, normalisation and length aside."""
     mine, other = ("".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in (sent, told))
-    return bool(other) and mine.startswith(other.rstrip(".…\ufffd"))
+    shortened = other.rstrip(".…\ufffd") or other
+    return bool(other) and mine.startswith(shortened)
 
 
 def _invalid(call: Call[Any], answer: Answer, problem: str, fields: Any) -> errors.InvalidResponseError:
@@ -175,7 +176,8 @@ def _invalid(call: Call[Any], answer: Answer, problem: str, fields: Any) -> erro
         "request_id": request_id(answer.headers, answer.hidden),
     }
     problem = f"HTTP {answer.status} {problem}" + ("" if answer.whole else ", the response was cut off")
-    error = failed(errors.InvalidResponseError, call, problem, applied=True, **kept)
+    advice = f"the ID in it is {kept['token_id']}" if kept["token_id"] else ""
+    error = failed(errors.InvalidResponseError, call, problem, advice, applied=True, **kept)
     error.add_note("body, token_id and token of this error hold what came")
     return error
 

@@ -6,6 +6,7 @@ Nothing else calls `signalwire_rest`, so a rename upstream ends here.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -79,7 +80,7 @@ def _checked_name(name: str) -> str:
         raise TypeError(f"name must be a str, not {type(name).__name__}")
     if not name.strip():
         raise ValueError("name is blank; the service refuses a token without a name")
-    if "\0" in name or any("\ud800" <= char <= "\udfff" for char in name):
+    if re.search("[\0\ud800-\udfff]", name):
         raise ValueError("name has a NUL character or half of a surrogate pair; give text that UTF-8 can carry")
     return name
 
