@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -42,8 +43,8 @@ class Call(Generic[T]):
         if not isinstance(fields["permissions"], list):
             raise TypeError
         # What the service grants can be sent back as it is; what is no string is left to the model to refuse.
-        permissions = (UnlistedPermission(p) if type(p) is str else p for p in response.permissions)
-        return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))  # type: ignore[arg-type]
+        permissions: Iterable[Any] = (UnlistedPermission(p) if type(p) is str else p for p in response.permissions)
+        return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))
 
 
 def create(name: str, permissions: Permissions, subproject_id: UUID | str | None) -> Call[ApiToken]:
