@@ -153,6 +153,8 @@ def test_what_fits_needs_no_hand(repository):
     unoffered = section(summary, "Described, but not offered by the wrapper").strip().splitlines()
     assert sorted(unoffered) == [
         f"- `GET {TOKENS}`: the operation list-tokens",
+        f"- `PATCH {TOKENS}/{{token_id}}`: the property expires_at of the response",
+        f"- `PATCH {TOKENS}/{{token_id}}`: the property note of the response",
         f"- `POST {TOKENS}`: the header parameter Idempotency-Key",
         f"- `POST {TOKENS}`: the property expires_at of the request",
         f"- `POST {TOKENS}`: the property expires_at of the response",

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import attrs
@@ -43,7 +42,7 @@ class Call(Generic[T]):
         if not isinstance(fields["permissions"], list):
             raise TypeError
         # What the service grants can be sent back as it is; what is no string is left to the model to refuse.
-        permissions: Iterable[Any] = (UnlistedPermission(p) if type(p) is str else p for p in response.permissions)
+        permissions = (UnlistedPermission(p) if type(p) is str else cast("Any", p) for p in response.permissions)
         return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))
 
 
