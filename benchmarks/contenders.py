@@ -116,11 +116,11 @@ def async_ours(origin: str) -> AsyncCreate:
 
 
 def async_ours_aiohttp(origin: str) -> AsyncCreate:
-    from httpx_aiohttp import HttpxAiohttpClient
+    from httpx_aiohttp import AiohttpTransport
 
     from signalwire_tokens import AsyncProjectTokens
 
-    tokens = AsyncProjectTokens(origin, PROJECT, TOKEN, http_client=HttpxAiohttpClient())
+    tokens = AsyncProjectTokens(origin, PROJECT, TOKEN, transport=AiohttpTransport())
 
     async def create() -> str:
         return str((await tokens.create(NAME, PERMISSIONS)).id)

@@ -62,7 +62,9 @@ class Answer:
 
     def body(self) -> bytes:
         """Return the content, decompressed as far as it goes and as a token could need."""
-        zipped = self.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}
+        # Looked at first, as it costs less than to search the headers.
+        zipped = self.content[:1] in {b"\x1f", b"\x78"}
+        zipped = zipped and self.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}
         found, rest = b"", self.content if zipped else b""
         with contextlib.suppress(zlib.error):
             # Members follow each other; the cap disarms a bomb.
@@ -160,6 +162,8 @@ def _token(call: Call[Any], answer: Answer) -> ApiToken | errors.InvalidResponse
 
 def _same(sent: str, told: str) -> bool:
     """Tell whether a service may have made one name of another: white space, case, normalisation and length aside."""
+    if sent == told:
+        return True
     mine, other = ("".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in (sent, told))
     shortened = other.rstrip(".…\ufffd") or other
     return bool(other) and mine.startswith(shortened)

@@ -45,10 +45,11 @@ class Rotating(Sender[Transport]):
             if inspect.isawaitable(stored):
                 await (stored if self._awaits else _refused(stored))
         except BaseException as failure:
-            if created is None:
+            # A child of fork that leaves the store of its parent has nothing to delete or to say.
+            if created is None or process != os.getpid():
                 raise
             if isinstance(failure, Exception):
-                await self._discard(created, process, failure, "store")
+                await self._discard(created, failure, "store")
                 text = f"the new token {created.id} was deleted again{stays}"
                 # As of a deletion: an inventory made of records would take a second `create` for a token that exists.
                 tell(logging.INFO, text, _operations.delete(created.id), leaving=failure)
@@ -80,13 +81,11 @@ class Rotating(Sender[Transport]):
             raise RotationError(problem, operation="rotate", **ids) from failure
         return created
 
-    async def _discard(self, token: ApiToken, process: int, leaving: BaseException | None, what: str) -> None:
+    async def _discard(self, token: ApiToken, leaving: BaseException | None, what: str) -> None:
         """Delete a token that nobody needs, in the midst of a cancellation too; if that fails, one error says all.
 
-        `leaving` is what ended `what`, the store or the block. A child of fork deletes nothing of its parent's.
+        `leaving` is what ended `what`, the store or the block.
         """
-        if process != os.getpid():
-            return
         deletion = _operations.delete(token.id, missing_ok=True)
         try:
             with self._shield():
@@ -119,7 +118,9 @@ class Temporary:
 
     async def __aexit__(self, _kind: object, leaving: BaseException | None, _frames: object) -> None:
         try:
-            await self._discard(self._token, self._process, leaving, "the block")
+            # A child of fork that leaves its parent's block deletes nothing.
+            if self._process == os.getpid():
+                await self._discard(self._token, leaving, "the block")
         except SignalWireError:
             self._net.detach()
             raise

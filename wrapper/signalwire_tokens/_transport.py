@@ -130,8 +130,9 @@ class SyncTransports:
 
     def _here(self) -> tuple[Any, list[Any]]:
         """Return the turns and the idle transports of this process, and in async of this event loop."""
-        here: tuple[Any, list[Any]] = self._everywhere.setdefault(os.getpid(), (contextlib.nullcontext(), []))
-        return here
+        process = os.getpid()
+        here: tuple[Any, list[Any]] | None = self._everywhere.get(process)
+        return here or self._everywhere.setdefault(process, (contextlib.nullcontext(), []))
 
     def _bound(self, _attempt: Attempt) -> contextlib.AbstractContextManager[anyio.CancelScope | None]:
         return contextlib.nullcontext()
@@ -147,7 +148,7 @@ class SyncTransports:
                     return False
                 attempt.deadline.left()
         finally:
-            response.close()
+            response.stream.close()
         return True
 
     async def _close(self, transports: list[Any]) -> None:
@@ -172,6 +173,9 @@ class AsyncTransports(SyncTransports):
         return anyio.move_on_after(attempt.timeout)
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
+        if transport is not self._given:
+            # One bound on the whole is enough, and another on each wait takes time.
+            attempt.request.extensions.clear()
         attempt.response = response = await transport.handle_async_request(attempt.request)
         try:
             if response.is_stream_consumed:
@@ -180,7 +184,7 @@ class AsyncTransports(SyncTransports):
                 if not attempt.feed(chunk):
                     return False
         finally:
-            await response.aclose()
+            await response.stream.aclose()
         return True
 
     async def _close(self, transports: list[Any]) -> None:
