@@ -27,7 +27,7 @@ class SignalWireError(Exception):
 
     `operation` is the call that failed, None outside a call. `may_have_applied` is true if the service may have carried
     it out all the same; after a `create`, look in the dashboard for a token of that name, since no call lists tokens.
-    It is also true if a token that should be gone may still exist: that of a `temporary`, or one that could not be stored.
+    It is also true if a token that should be gone may still exist: one of `temporary`, or one that was not stored.
     """
 
     operation: str | None = None
@@ -92,7 +92,7 @@ class InternalServerError(APIStatusError):
 
 
 class InvalidResponseError(SignalWireError):
-    """The service reported success, and did not say what it should. The call may have worked, so what came is kept here.
+    """The service reported success, and did not say what it should. The call may have worked; what came is kept.
 
     That is a response without a whole token, one about another token, or for `delete` a body other than an empty one.
     `body` is all that came; `body.get_secret_value().encode("utf-8", "surrogateescape")` gives its bytes. `token_id`
