@@ -347,6 +347,7 @@ class TestRotateManagementToken:
     def test_without_management_nothing_is_minted(self, example, space, file, tmp_path) -> None:
         script = (EXAMPLES / "rotate_management_token.py").read_text()
         assert "[Permission.MANAGEMENT]" in script
+        shutil.copy(EXAMPLES / "rotate_into_file.py", tmp_path)
         (tmp_path / "changed.py").write_text(script.replace("[Permission.MANAGEMENT]", "[Permission.FAX]"))
         shutil.copy(EXAMPLES / "rotate_into_file.py", tmp_path)
         run = example(tmp_path / "changed.py", str(file))

@@ -58,7 +58,8 @@ def test_calls_cut_off_at_any_instant_leave_a_client_that_works(space, backend, 
                     await cut(draw.uniform(0, 0.004))
             with anyio.fail_after(30):
                 created = [await tokens.create("last", ["fax"]) for _ in range(3)]
-        assert [token.id for token in created] == list(space.tokens)[-3:]
+        # The server may be late with those that were cut off.
+        assert [token.id for token in created] == [token.id for token in space.tokens.values() if token.name == "last"]
 
     with space.serve() as url, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import attrs
 
+from signalwire_rest.answers import CREATE_TOKEN
 from signalwire_rest.api.project_tokens import create_token, delete_token, update_token
 from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
 from signalwire_rest.types import UNSET
@@ -19,6 +20,8 @@ from signalwire_rest.types import UNSET
 from .models import ApiToken, Permissions, SecretStr, UnlistedPermission, parse_permissions
 
 T = TypeVar("T")
+
+FIELDS = ("id", "name", "permissions", "token")
 
 
 @attrs.define
@@ -38,12 +41,13 @@ class Call(Generic[T]):
 
     def read(self, fields: Any) -> ApiToken:
         """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""
-        response = TokenResponse.from_dict(fields)
+        # Examples of what else the description requires: no token is lost over what is not read here.
+        response = TokenResponse.from_dict({**CREATE_TOKEN[1], **{name: fields[name] for name in FIELDS}})
         if not isinstance(fields["permissions"], list):
             raise TypeError
         # What the service grants can be sent back as it is; what is no string is left to the model to refuse.
-        permissions = (UnlistedPermission(p) if type(p) is str else p for p in response.permissions)
-        return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))  # type: ignore[arg-type]
+        permissions = (UnlistedPermission(p) if type(p) is str else cast("Any", p) for p in response.permissions)
+        return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))
 
 
 def create(name: str, permissions: Permissions, subproject_id: UUID | str | None) -> Call[ApiToken]:
