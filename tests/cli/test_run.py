@@ -92,7 +92,31 @@ def test_what_turns_out_not_to_run_leaves_no_token(shell, space, tmp_path, conte
     (tmp_path / "program").chmod(0o700)
     run = shell(*RUN, "./program", cwd=tmp_path)
     assert (run.returncode, space.tokens) == (code, {})
-    assert run.stderr == f"Error: ./program cannot be run ({said}); the token was deleted\n"
+    assert run.stderr == f"Error: ./program cannot be run: {said}\n"
+
+
+def test_what_turns_out_not_to_run_and_a_token_that_could_not_be_deleted(shell, space, tmp_path) -> None:
+    (tmp_path / "program").write_bytes(b"\x7fELF")
+    (tmp_path / "program").chmod(0o700)
+
+    def lock_out() -> None:
+        space.api_token = SecretStr("changed")
+
+    space.tokens = Minting(lock_out)
+    run = shell(*RUN, "./program", cwd=tmp_path)
+    assert run.returncode == 125
+    assert re.fullmatch(
+        rf"Error: ./program cannot be run: Exec format error; token {only(space).id} may still exist, delete it: "
+        rf"delete of token {only(space).id} failed: HTTP 401.*\n",
+        run.stderr,
+    )
+
+
+def test_a_secret_that_no_environment_can_hold(shell, space) -> None:
+    space.fail_next(200, body={"id": UUID, "name": "nightly", "permissions": ["fax"], "token": "a\0b"})
+    run = shell(*RUN, "true")
+    assert (run.returncode, [request.method for request in space.requests]) == (125, ["POST", "DELETE"])
+    assert run.stderr == "Error: the secret has characters that no environment can hold\n"
 
 
 @pytest.mark.parametrize("status", [401, 422, 500])

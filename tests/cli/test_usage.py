@@ -145,6 +145,11 @@ def test_what_a_terminal_would_act_on_is_shown_escaped(shell, argument, tmp_path
         assert "a\\" in run.stderr
 
 
+def test_no_argument_can_forge_a_line(shell) -> None:
+    run = shell(*CREATE, "--out", "missing/a\ncreated token")
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
+
+
 def test_what_the_service_calls_a_permission_cannot_forge_a_line(shell, space) -> None:
     described = {"id": UUID, "name": "x", "token": "PT0", "permissions": ["fax", "\x1b[2K\nError: forged"]}
     space.fail_next(200, body=described)

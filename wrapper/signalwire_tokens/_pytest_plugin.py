@@ -57,7 +57,7 @@ def signalwire_space(
 ) -> Iterator[FakeSpace]:
     """Serve a fresh FakeSpace that `ProjectTokens()` finds by the environment, and let nothing leave this machine.
 
-    `signalwire_space.tokens` is what lives, `signalwire_space.requests` what came, and `signalwire_space.fail_next()`
+    `signalwire_space.tokens` is what exists, `signalwire_space.requests` what came, and `signalwire_space.fail_next()`
     scripts a fault; a fault that meets no request fails the test. The setting and the marker `signalwire_allow_hosts`
     let a test reach other hosts, such as a database's.
 

@@ -41,7 +41,7 @@ _DOCS = "https://signalwire.com/docs/apis/error-codes"
 
 @attrs.define
 class FakeToken:
-    """A token that lives in a fake space. Set `permissions` to make the space answer with values of its own."""
+    """A token of a fake space. Set `permissions` to make the space answer with values of its own."""
 
     id: UUID
     name: str
@@ -81,7 +81,7 @@ class FakeSpace:
     Attributes:
         project_id: The project's ID.
         api_token: A token of the project that has the `management` permission; it is not among `tokens`.
-        tokens: What lives, by ID, in the order it was minted.
+        tokens: The tokens that exist, by ID, in the order they were minted.
         requests: What came, in order.
         transport: The space as a transport for any `httpx.Client` or `httpx.AsyncClient`.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from signalwire_tokens import ConfigurationError, InvalidResponseError, ProjectTokens, SignalWireError
 
 from . import signals
-from .messages import INTERRUPTED, NOT_DONE, UNKNOWN, WRONG_USAGE, Failure, masked, printable, spinner
+from .messages import INTERRUPTED, NOT_DONE, UNKNOWN, WRONG_USAGE, Failure, masked, spinner
 from .stores import Store, StoreError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def client(doing: str, *, mints: bool = False) -> Iterator[tuple[ProjectTokens, 
 
 
 def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
-    notes = [printable(note) for note in getattr(error, "__notes__", ())]
+    notes = getattr(error, "__notes__", [])
     if isinstance(error, KeyboardInterrupt):
         # Without a word of the library it was between two calls.
         known = "; ".join(notes) or f"interrupted while {doing}"
@@ -63,8 +63,11 @@ def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
         return Failure(masked(str(error)), WRONG_USAGE)
     # Notes of other errors are for Python.
     said = _FOR_PYTHON.sub("", str(error))
+    # Where what was to follow failed first, and deleting the token then failed too.
     if isinstance(cause := error.__context__, (StoreError, signals.Interrupted)):
         said = f"the secret could not be stored: {cause}; {said}"
+    elif isinstance(cause, Failure):
+        said = f"{cause}; {said}"
     if isinstance(error, InvalidResponseError) and error.token_id:
         said += f"; its ID is {error.token_id}"
     code = WRONG_USAGE if isinstance(error, ConfigurationError) else NOT_DONE
@@ -80,7 +83,9 @@ def storing(store: Store, render: Callable[[ApiToken], bytes], stop: Callable[[]
             stop()
             store(render(token))
         except OSError as error:
-            raise StoreError(error.strerror) from None
+            raise StoreError(error.strerror or error) from None
+        except ValueError:
+            raise StoreError("it has characters that cannot be written") from None
         finally:
             signals.defer()
 

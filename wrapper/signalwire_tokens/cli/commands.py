@@ -196,9 +196,9 @@ def execute() -> tuple[int, str]:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        return error.exit_code, printable(masked(shown.getvalue()))
+        return error.exit_code, printable(masked(shown.getvalue()), keep="\n\t")
     except Failure as failure:
-        return failure.code, printable(f"Error: {failure}\n")
+        return failure.code, f"Error: {printable(str(failure))}\n"
     if isinstance(result, str):
-        return DONE, printable(f"{result}\n")
+        return DONE, f"{printable(result)}\n"
     return result or DONE, ""

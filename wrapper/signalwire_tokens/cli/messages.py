@@ -28,10 +28,10 @@ class Failure(Exception):  # noqa: N818 - the end of the command, not of a call
         self.code = code
 
 
-def printable(text: str) -> str:
+def printable(text: str, keep: str = "") -> str:
     """Escape what a terminal would act on or not show: control and bidirectional characters, bytes that are no text."""
     return "".join(
-        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode() for char in text
     )
 
 

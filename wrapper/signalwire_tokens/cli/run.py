@@ -102,6 +102,8 @@ def _run_with(access: dict[str, str], command: tuple[str, ...]) -> int:
             child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
         except OSError as error:
             code = NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_BE_RUN
-            raise Failure(f"{command[0]} cannot be run ({error.strerror}); the token was deleted", code) from None
+            raise Failure(f"{command[0]} cannot be run: {error.strerror}", code) from None
+        except ValueError:
+            raise Failure("the secret has characters that no environment can hold", ITSELF_FAILED) from None
         started(child)
         return child.wait()
