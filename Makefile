@@ -18,7 +18,7 @@ BENCH := .venv-bench
 # The lowest and the newest versions of what the library needs.
 FLOORS := .venv-floors
 NEWEST := .venv-newest
-CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials lifecycle messages models parity retries rotation turns wire)
+CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials lifecycle messages models parity promises retries rotation transports turns wire)
 # Node tools check the spec independently, and the workflows. Without npm what wants them is skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 

@@ -441,12 +441,14 @@ def test_many_threads_mint_many_tokens(http, space) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_shell_can_use_it(number) -> None:
-    command = [sys.executable, "-m", "signalwire_tokens.testing"]
+def test_a_shell_can_use_it(number, free_port) -> None:
+    port = free_port if number == signal.SIGTERM else 0
+    command = [sys.executable, "-m", "signalwire_tokens.testing", *(["--port", str(port)] if port else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run, contextlib.ExitStack() as ends:
         ends.callback(run.kill)  # or a test that fails would wait for it
         lines = [run.stdout.readline() for _ in range(3)]
         exports = dict(re.fullmatch(r"export (\w+)=(\S+)\n", line).groups() for line in lines)
+        assert not port or exports["SIGNALWIRE_SPACE"] == f"http://127.0.0.1:{port}"
         code = (
             "from signalwire_tokens import ProjectTokens\n"
             "with ProjectTokens() as tokens: print(tokens.create('ci', ['fax']).token)"

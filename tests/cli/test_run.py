@@ -131,7 +131,9 @@ def test_a_token_that_could_not_be_deleted_is_named(shell, space, code) -> None:
 
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
-    def test_they_are_passed_on(self, shell, space, tmp_path, number) -> None:
+    def test_they_are_passed_on(self, shell, space, tmp_path, monkeypatch, number) -> None:
+        # As if the tests did not run on a terminal.
+        monkeypatch.setattr(os, "tcgetpgrp", lambda _: 0)
         name = number.name.removeprefix("SIG")
         script = f"trap 'echo came >> signals; exit 9' {name}; {WAITING}"
         with meanwhile((tmp_path / "ready").exists, lambda: send(number)):
@@ -190,13 +192,13 @@ class TestSignals:
             interrupt(run, signal.SIGINT)
             _, errors = run.communicate(timeout=60)
         assert (run.returncode, space.tokens, list(tmp_path.iterdir())) == (130, {}, [])
-        assert errors == "Error: interrupted while creating the token; nothing was minted\n"
+        assert errors == "Error: create of token 'nightly' failed: interrupted by SIGINT (nothing was minted)\n"
 
     def test_while_minting_a_token_may_exist(self, shell, space, tmp_path) -> None:
         space.tokens = Minting(lambda: send(signal.SIGTERM))
         run = shell(*RUN, "touch", "ran", cwd=tmp_path)
         assert (run.returncode, list(tmp_path.iterdir())) == (125, [])
-        assert re.fullmatch(r"Error: interrupted while creating the token; .*'nightly'.*may exist.*\n", run.stderr)
+        assert re.fullmatch(r"Error: create of token 'nightly' failed: .* by SIGTERM .*may exist.*\n", run.stderr)
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="no /proc")

@@ -162,6 +162,22 @@ class FakeSpace:
         with self._lock:
             self._faults.extend([_Fault(answer, timeout, applied)] * times)
 
+    @property
+    def unused_faults(self) -> int:
+        """How many scripted faults have met no request yet. The pytest fixture fails a test that leaves any."""
+        with self._lock:
+            return len(self._faults)
+
+    def clear_faults(self) -> None:
+        """Forget the faults that have met no request yet.
+
+        Example:
+            >>> space.fail_next(503, times=9)
+            >>> space.clear_faults()
+        """
+        with self._lock:
+            self._faults.clear()
+
     def serve(self, port: int = 0) -> contextlib.AbstractContextManager[str]:
         """Serve the space over HTTP on the loopback interface, in a context that yields its base URL.
 

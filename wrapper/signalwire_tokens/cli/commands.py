@@ -13,7 +13,7 @@ from uuid import UUID
 
 import click
 
-from signalwire_tokens import Permission
+from signalwire_tokens import Permission, PermissionName
 
 from . import options, stores
 from .calls import client, storing
@@ -67,7 +67,7 @@ Examples:
 def create(
     *,
     name: str,
-    permissions: tuple[str, ...],
+    permissions: tuple[PermissionName, ...],
     subproject: UUID | None,
     out: Path | None,
     command: str | None,
@@ -106,7 +106,7 @@ Examples:
     show_default=True,
     help="text: a line on standard error. json: also an object with id, name and permissions on standard output.",
 )
-def update(token_id: UUID, name: str | None, permissions: tuple[str, ...], form: str) -> str:
+def update(token_id: UUID, name: str | None, permissions: tuple[PermissionName, ...], form: str) -> str:
     """Change the name or the permissions of a token. Its secret stays."""
     if not name and not permissions:
         raise click.UsageError("nothing to change; give --name, -p or both")
@@ -142,7 +142,7 @@ def rotate(
     *,
     token_id: UUID,
     name: str,
-    permissions: tuple[str, ...],
+    permissions: tuple[PermissionName, ...],
     subproject: UUID | None,
     out: Path | None,
     command: str | None,

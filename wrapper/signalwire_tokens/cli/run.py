@@ -11,6 +11,8 @@ from uuid import UUID
 
 import click
 
+from signalwire_tokens import PermissionName
+
 from . import options, signals, stores
 from .calls import client
 from .formats import access_to
@@ -63,7 +65,9 @@ Exit codes:
 @options.mints
 @options.subproject
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG]...")
-def run(*, name: str, permissions: tuple[str, ...], subproject: UUID | None, command: tuple[str, ...]) -> int:
+def run(
+    *, name: str, permissions: tuple[PermissionName, ...], subproject: UUID | None, command: tuple[str, ...]
+) -> int:
     """Run COMMAND with a token called NAME, which is deleted when COMMAND has ended, however it ends.
 
     COMMAND finds it in the environment, as SIGNALWIRE_API_TOKEN, beside SIGNALWIRE_PROJECT_ID (with --subproject, the
