@@ -55,7 +55,7 @@ class Report:
         source: Where the new descriptions come from.
         diff: The lines of the descriptions that differ.
         notes: What is to be said of the pages.
-        changes: What changed in the API's terms, the gravest first.
+        changes: What changed in the API's terms, the gravest first; None if that was not looked for.
         unoffered: What the new description has and the wrapper does not offer.
         places: The hand-written lines that a person must look at, and the tests that fail, each with the reason.
         failed: The step that failed and why, if one did.
@@ -64,7 +64,7 @@ class Report:
     source: str
     diff: str = ""
     notes: list[str] = attrs.field(factory=list)
-    changes: list[Change] = attrs.field(factory=list)
+    changes: list[Change] | None = None
     unoffered: list[str] = attrs.field(factory=list)
     places: list[str] = attrs.field(factory=list)
     failed: tuple[str, str] | None = None
@@ -73,9 +73,8 @@ class Report:
     def breaking(self) -> list[Change]:
         """The changes that break callers; one that may is taken to do so where the wrapper does not fit any more."""
         used = any(place.startswith("`wrapper/") for place in self.places)
-        return [
-            change for change in self.changes if change.severity >= (Severity.WARNING if used else Severity.BREAKING)
-        ]
+        least = Severity.WARNING if used else Severity.BREAKING
+        return [change for change in self.changes or () if change.severity >= least]
 
     @property
     def bump(self) -> str:
@@ -92,22 +91,14 @@ class Report:
 
     def markdown(self) -> str:
         """Return the report for a person."""
-        others = [change for change in self.changes if change not in self.breaking]
-        sections = {
-            "Breaks callers": told(self.breaking) or ["Nothing does."],
-            "Other changes": told(c for c in others if c.named) or ["None but in wording, if any."],
-            "Changes that this tool cannot name": told(c for c in others if not c.named),
-            "Described, but not offered by the wrapper": [f"- {item}" for item in self.unoffered],
-            "Hand-written lines and tests that need a person": [f"- {place}" for place in self.places]
-            or ["Not looked for." if self.failed else "None."],
-        }
         if self.failed and self.failed[0] == "page":
             return "\n".join(["# SignalWire's docs pages could not be taken", "", *self._failure()])
         lines = ["# SignalWire's API description has changed", ""]
-        lines += [f"Source: {self.source}. Version bump: **{self.bump}**.", "", *self._failure()]
+        bump = "" if self.changes is None else f" Version bump: **{self.bump}**."
+        lines += [f"Source: {self.source}.{bump}", "", *self._failure()]
         for note in self.notes:
             lines += [note, ""]
-        for heading, items in sections.items():
+        for heading, items in self._sections().items():
             if items:
                 lines += [f"## {heading}", "", *items, ""]
         if self.diff:
@@ -115,6 +106,19 @@ class Report:
             lines += ["<details><summary>The descriptions, line by line</summary>", ""]
             lines += ["``````diff", self.diff, "``````", "", "</details>", ""]
         return "\n".join(lines)
+
+    def _sections(self) -> dict[str, list[str]]:
+        if self.changes is None:
+            return {}
+        others = [change for change in self.changes if change not in self.breaking]
+        none = "Not looked for." if self.failed else "None."
+        return {
+            "Breaks callers": told(self.breaking) or ["Nothing does."],
+            "Other changes": told(c for c in others if c.named) or ["None but in wording, if any."],
+            "Changes that this tool cannot name": told(c for c in others if not c.named),
+            "Described, but not offered by the wrapper": [f"- {item}" for item in self.unoffered],
+            "Hand-written lines and tests that need a person": [f"- {place}" for place in self.places] or [none],
+        }
 
 
 def told(changes: Iterator[Change] | list[Change]) -> list[str]:

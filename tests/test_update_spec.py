@@ -21,6 +21,7 @@ from write_answers import NoExampleError, answer, constants
 
 ONCE = Path(__file__).parent / "data/upstream"
 INFO, WARNING, BREAKING = Severity
+TOLD = ("Version bump", "Breaks callers", "Hand-written")
 ACTIONS = YAML(typ="safe").load(ONCE / update_spec.OVERLAY)["actions"]
 
 
@@ -280,6 +281,8 @@ def test_pages_that_disagree_are_refused_by_name(examined):
 
     report = examined(disagree, siblings=PAGES[1:2])
     assert report.failed[0] == "merge"
+    # What was not looked for is not told.
+    assert not [said for said in TOLD if said in report.markdown()]
     where = "components.schemas.Project.TokenResponse.properties.name.description"
     assert report.failed[1].startswith(f"openapi.yaml and openapi/update-token.yaml disagree on {where}: 'Other.' and ")
 
