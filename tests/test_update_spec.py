@@ -8,6 +8,7 @@ import copy
 import functools
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,12 @@ def test_a_change_that_fits_is_told_and_needs_no_hand(examined, edit, bump, said
 def test_what_the_wrapper_does_not_offer_is_told(examined, edit, said):
     assert said in examined(edit).markdown().partition("## Described, but not offered by the wrapper\n")[2]
     assert "but not offered" not in examined(cosmetics).markdown()
+
+
+def test_a_wrapper_that_is_being_mended_is_told_as_such(examined, monkeypatch):
+    monkeypatch.setitem(sys.modules, "signalwire_tokens", None)
+    [said] = examined(listing).unoffered
+    assert said.startswith("Not looked for, as the wrapper cannot be imported: ")
 
 
 @pytest.mark.parametrize(
