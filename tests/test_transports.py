@@ -117,7 +117,7 @@ def test_a_child_first_used_by_many_threads_shares_nothing_with_its_parent(space
     assert (run.returncode, run.stderr) == (0, "")
     assert space.tokens == {}
     # Each request is as one process wrote it.
-    assert {request.status for request in space.requests} == {200, 204}
+    assert {request.status // 100 for request in space.requests} == {2}
 
 
 TEMPORARY_FORK = """

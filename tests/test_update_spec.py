@@ -8,6 +8,7 @@ import copy
 import functools
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from write_answers import NoExampleError, answer, constants
 
 ONCE = Path(__file__).parent / "data/upstream"
 INFO, WARNING, BREAKING = Severity
+TOLD = ("Version bump", "Breaks callers", "Hand-written")
 ACTIONS = YAML(typ="safe").load(ONCE / update_spec.OVERLAY)["actions"]
 
 
@@ -185,6 +187,12 @@ def test_what_the_wrapper_does_not_offer_is_told(examined, edit, said):
     assert "but not offered" not in examined(cosmetics).markdown()
 
 
+def test_a_wrapper_that_is_being_mended_is_told_as_such(examined, monkeypatch):
+    monkeypatch.setitem(sys.modules, "signalwire_tokens", None)
+    [said] = examined(listing).unoffered
+    assert said.startswith("Not looked for, as the wrapper cannot be imported: ")
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [(("FAX",), "'fax' and 'FAX' would both be FAX"), (("a-b", "a b"), "'a-b' and 'a b' would both be A_B")],
@@ -280,6 +288,8 @@ def test_pages_that_disagree_are_refused_by_name(examined):
 
     report = examined(disagree, siblings=PAGES[1:2])
     assert report.failed[0] == "merge"
+    # What was not looked for is not told.
+    assert not [said for said in TOLD if said in report.markdown()]
     where = "components.schemas.Project.TokenResponse.properties.name.description"
     assert report.failed[1].startswith(f"openapi.yaml and openapi/update-token.yaml disagree on {where}: 'Other.' and ")
 

@@ -183,20 +183,11 @@ def test_what_fits_needs_no_hand(repository):
     use = re.sub(r"^ {8}", "", use, flags=re.MULTILINE) % str(repository.root)
     done = repository.run(sys.executable, "-c", use)
     assert done.returncode == 0, done.stderr
-    for shown in documented(repository):
-        assert "hologram" in shown
+    table = "import runpy; print(runpy.run_path('docs/conf.py')['permission_table']([*Permission]))"
+    shown = repository.run(sys.executable, "-c", f"from signalwire_tokens import Permission\n{table}", check=True)
+    assert "hologram" in shown.stdout
     again = repository.update(page.replace(b"\n", b"\r\n"))
     assert (again.returncode, again.stdout.endswith("nothing to update.\n")) == (0, True), again.stdout
-
-
-def documented(repository):
-    """Return the permissions as a reader finds them: by what the README tells to run, and on the page about them."""
-    readme = (repository.root / "README.md").read_text(encoding="utf-8")
-    [lister] = re.findall(r"`(print\(\*Permission\))`", readme)
-    table = "runpy.run_path('docs/conf.py')['permission_table']([*Permission])"
-    for show in (lister, f"import runpy; print({table})"):
-        code = f"from signalwire_tokens import Permission\n{show}"
-        yield repository.run(sys.executable, "-c", code, check=True).stdout
 
 
 def test_all_pages_are_taken_once_the_overlay_says_nothing_of_their_operations(repository, tmp_path):
@@ -309,14 +300,22 @@ def test_a_schema_of_another_name_names_lines_of_the_overlay_and_the_settings_al
     assert places(summary) == []
 
 
-def test_a_permission_less_breaks_callers_and_names_the_tests_that_fail(repository):
+def test_a_permission_less_breaks_callers_and_names_the_lines_that_have_it(repository):
     page = HERE.page(HERE.edited(lambda spec: schema(spec, "TokenPermission")["enum"].remove("fax")))
-    summary = repository.assert_refused(page, "tests")
+    summary = repository.assert_refused(page, "types")
     assert "Version bump: **major**" in summary
     assert "the value fax is gone" in section(summary, "Breaks callers")
+    assert all("fax" in line.lower() for line in places(summary, "")), summary
+
+
+def test_tests_that_fail_are_named(repository):
+    def change(spec):
+        create(spec)["responses"]["400"] = create(spec)["responses"].pop("422")
+
+    summary = repository.assert_refused(HERE.page(HERE.edited(change)), "tests")
     shown = section(summary, "Hand-written lines and tests that need a person").strip().splitlines()
     assert shown
-    assert all(re.match(r"- `tests/test_\w+\.py::", line) for line in shown)
+    assert all(re.match(r"- `tests/test_fake_space\.py::.+` \S", line) for line in shown), summary
 
 
 def test_a_page_that_cannot_be_read_is_told(repository):
