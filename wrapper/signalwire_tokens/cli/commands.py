@@ -15,7 +15,8 @@ import click
 
 from signalwire_tokens import Permission, PermissionName
 
-from . import options, stores
+from . import _options as options
+from . import stores
 from .calls import client, storing
 from .formats import as_json, described, held_ids, renderer, shown
 from .group import command_line

@@ -13,7 +13,8 @@ import click
 
 from signalwire_tokens import PermissionName
 
-from . import options, signals, stores
+from . import _options as options
+from . import signals, stores
 from .calls import client
 from .formats import access_to
 from .messages import INTERRUPTED, Failure, masked
