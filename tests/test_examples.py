@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -346,7 +347,9 @@ class TestRotateManagementToken:
     def test_without_management_nothing_is_minted(self, example, space, file, tmp_path) -> None:
         script = (EXAMPLES / "rotate_management_token.py").read_text()
         assert "[Permission.MANAGEMENT]" in script
+        shutil.copy(EXAMPLES / "rotate_into_file.py", tmp_path)
         (tmp_path / "changed.py").write_text(script.replace("[Permission.MANAGEMENT]", "[Permission.FAX]"))
+        shutil.copy(EXAMPLES / "rotate_into_file.py", tmp_path)
         run = example(tmp_path / "changed.py", str(file))
         assert (run.returncode, len(space.requests)) == (1, 1)
         assert "would lack `management`" in run.stderr

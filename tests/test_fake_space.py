@@ -20,11 +20,13 @@ from openapi_core import OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 from requests import PreparedRequest, Response
 
+from signalwire_rest.answers import CREATE_TOKEN
 from signalwire_tokens import Permission
 from signalwire_tokens.testing import FakeSpace
 
 SPEC = OpenAPI.from_path(Path(__file__).parent.parent / "generated" / "openapi.yaml")
 TOKENS = "/api/project/tokens"
+CREATED, _ = CREATE_TOKEN
 # A token that no space has; the same in every process, as it names tests.
 UNKNOWN = "2b9f8e3c-5d0f-4a53-8a9c-5f1f6a1f0c11"
 
@@ -162,7 +164,7 @@ def test_a_minted_token_manages_if_it_may_and_as_long_as_it_lives(http, space) -
     def status(token, project=space.project_id) -> int:
         return http.post(TOKENS, json={"name": "x", "permissions": ["fax"]}, auth=(project, token["token"])).status_code
 
-    assert status(manager) == 200
+    assert status(manager) == CREATED
     assert status(manager, str(uuid4())) == 401
     assert status(other) == 401
     http.delete(f"{TOKENS}/{manager['id']}")
@@ -174,7 +176,7 @@ def test_a_subproject_is_managed_by_its_project_and_not_the_other_way_round(http
     child = create(http, subproject_id=subproject, permissions=["management"])
     parent, other = create(http), create(http, subproject_id=sibling)
     assert space.tokens[UUID(child["id"])].project_id == subproject
-    assert http.patch(f"{TOKENS}/{child['id']}", json={"name": "new"}).status_code == 200
+    assert http.patch(f"{TOKENS}/{child['id']}", json={"name": "new"}).is_success
     http.auth = (subproject, child["token"])
     assert space.tokens[UUID(create(http)["id"])].project_id == subproject
     for foreign in (parent, other):
@@ -233,7 +235,7 @@ def test_requests_are_kept_with_their_secrets_masked(http, space) -> None:
     created = create(http)
     http.get("/no%20where?token=secret")
     request = space.requests[0]
-    assert (request.method, request.path, request.status) == ("POST", TOKENS, 200)
+    assert (request.method, request.path, request.status) == ("POST", TOKENS, CREATED)
     assert request.body == {"name": "ci", "permissions": ["fax"]}
     assert request.headers["authorization"] == "Basic **********"
     assert (space.requests[1].path, space.requests[1].body, space.requests[1].status) == ("/no%20where", None, 404)
@@ -259,7 +261,7 @@ class TestFaults:
         space.fail_next(503, times=2)
         space.fail_next(429, headers={"Retry-After": "7"})
         responses = [http.post(TOKENS, json={"name": "ci", "permissions": ["fax"]}) for _ in range(4)]
-        assert [response.status_code for response in responses] == [503, 503, 429, 200]
+        assert [response.status_code for response in responses] == [503, 503, 429, CREATED]
         assert responses[2].headers["retry-after"] == "7"
         assert responses[0].json() == {"error": "Service Unavailable"}
         assert len(space.tokens) == 1
@@ -417,9 +419,9 @@ async def ask(space, base_url, **options) -> list[int]:
 
 
 def test_async_clients_come_in_crowds(space) -> None:
-    assert asyncio.run(ask(space, "https://example.signalwire.com", transport=space.transport)) == [200] * 50
+    assert asyncio.run(ask(space, "https://example.signalwire.com", transport=space.transport)) == [CREATED] * 50
     with space.serve() as url:
-        assert asyncio.run(ask(space, url)) == [200] * 50
+        assert asyncio.run(ask(space, url)) == [CREATED] * 50
     assert len(space.tokens) == 100
 
 
@@ -439,12 +441,14 @@ def test_many_threads_mint_many_tokens(http, space) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_shell_can_use_it(number) -> None:
-    command = [sys.executable, "-m", "signalwire_tokens.testing"]
+def test_a_shell_can_use_it(number, free_port) -> None:
+    port = free_port if number == signal.SIGTERM else 0
+    command = [sys.executable, "-m", "signalwire_tokens.testing", *(["--port", str(port)] if port else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run, contextlib.ExitStack() as ends:
         ends.callback(run.kill)  # or a test that fails would wait for it
         lines = [run.stdout.readline() for _ in range(3)]
         exports = dict(re.fullmatch(r"export (\w+)=(\S+)\n", line).groups() for line in lines)
+        assert not port or exports["SIGNALWIRE_SPACE"] == f"http://127.0.0.1:{port}"
         code = (
             "from signalwire_tokens import ProjectTokens\n"
             "with ProjectTokens() as tokens: print(tokens.create('ci', ['fax']).token)"

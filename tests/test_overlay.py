@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from openapi_spec_validator import validate
+from pages import FROZEN, TOKEN, TOKENS, dumped
 from ruamel.yaml import YAML
 
 import apply_overlay
@@ -29,7 +30,8 @@ def load(path):
     return YAML(typ="safe").load(path)
 
 
-SPEC = load(ROOT / "openapi.yaml")
+SPECS = [ROOT / "openapi.yaml", *sorted((ROOT / "openapi").glob("*.yaml"))]
+SPEC = merged({str(path): load(path) for path in SPECS})
 OVERLAY = load(ROOT / "openapi-overlay.yaml")
 ACTIONS = OVERLAY["actions"]
 
@@ -215,26 +217,25 @@ def test_what_upstream_words_otherwise_is_replaced_all_the_same():
     assert apply(reworded, *ACTIONS) == apply(SPEC, *ACTIONS)
 
 
+ONCE = load(ROOT / "tests/data/upstream/openapi-overlay.yaml")["actions"]
+
+
 @pytest.mark.parametrize("method", ["patch", "delete"])
 def test_an_operation_that_upstream_has_under_another_parameter_names_the_action(method):
-    [index] = [i for i, action in enumerate(ACTIONS) if action["description"].startswith("The operation update-token,")]
-    [added] = [action for action in ACTIONS if method in str(action.get("update")) and action["target"] == "$.paths"]
-    [item] = added["update"].values()
-    upstream = copy.deepcopy(SPEC)
-    upstream["paths"]["/api/project/tokens/{id}"] = {
-        method: {"operationId": item[method]["operationId"], "tags": ["t"]}
-    }
-    same = "the path /api/project/tokens/{token_id} is there already as /api/project/tokens/{id}; drop the action"
-    with pytest.raises(OverlayError, match="^" + re.escape(name(index + 1, ACTIONS[index]) + same)):
-        apply(upstream, *ACTIONS)
+    [index] = [i for i, action in enumerate(ONCE) if action["description"].startswith("The operation update-token,")]
+    upstream = copy.deepcopy(FROZEN.spec)
+    upstream["paths"][f"{TOKENS}/{{id}}"] = {method: {"operationId": f"{method}-it", "tags": ["t"]}}
+    same = f"the path {TOKEN} is there already as {TOKENS}/{{id}}; drop the action"
+    with pytest.raises(OverlayError, match="^" + re.escape(name(index + 1, ONCE[index]) + same)):
+        apply(upstream, *ONCE)
 
 
 def test_an_operation_held_twice_names_the_action():
-    upstream = copy.deepcopy(SPEC)
+    upstream = copy.deepcopy(FROZEN.spec)
     upstream["paths"]["/other"] = {"delete": {"operationId": "delete-token", "tags": ["t"]}}
-    reason = "DELETE /api/project/tokens/{token_id} has the operationId delete-token that DELETE /other has; drop the"
+    reason = f"DELETE {TOKEN} has the operationId delete-token that DELETE /other has; drop the action"
     with pytest.raises(OverlayError, match=re.escape(reason)):
-        apply(upstream, *ACTIONS)
+        apply(upstream, *ONCE)
 
 
 # Several descriptions.
@@ -316,10 +317,12 @@ def test_names_that_were_given_are_kept():
 
 def test_the_generated_spec_is_what_the_command_writes(tmp_path):
     output = tmp_path / "openapi.yaml"
-    command = run(ROOT / "openapi-overlay.yaml", output, ROOT / "openapi.yaml")
+    command = run(ROOT / "openapi-overlay.yaml", output, *SPECS)
     assert (command.returncode, command.stderr) == (0, "")
     assert output.read_bytes() == GENERATED.read_bytes()
-    assert load(output) == apply(SPEC, *ACTIONS)
+    expected = apply(SPEC, *ACTIONS)
+    name_values(expected)
+    assert load(output) == expected
 
 
 def test_the_command_fails_and_leaves_the_output_alone(tmp_path):
@@ -347,9 +350,10 @@ def test_redocly_reads_the_overlay_alike(tmp_path):
     if not redocly:
         problem = "redocly is not installed: npm ci --prefix tests/node --ignore-scripts"
         pytest.fail(problem) if os.environ.get("CI") else pytest.skip(problem)
-    output = tmp_path / "bundle.yaml"
+    spec, output = tmp_path / "openapi.yaml", tmp_path / "bundle.yaml"
+    spec.write_text(dumped(SPEC), encoding="utf-8")
     subprocess.run(
-        [redocly, "bundle", ROOT / "openapi.yaml", "--overlay", ROOT / "openapi-overlay.yaml", "--output", output],
+        [redocly, "bundle", spec, "--overlay", ROOT / "openapi-overlay.yaml", "--output", output],
         check=True,
         cwd=tmp_path,
         env=os.environ | {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"},

@@ -81,7 +81,7 @@ def test_the_check_passes_where_no_version_is_tagged(released):
 
 
 def test_what_is_added_breaks_nobody(released):
-    change(released, "timeout: float = 30.0", "timeout: float = 30.0, added: int = 0")
+    change(released, "missing_ok: bool = False", "missing_ok: bool = False, added: int = 0")
     done = check(released)
     assert (done.returncode, done.stdout) == (0, "public_api: nothing breaks callers of v0.1.0.\n")
 

@@ -34,7 +34,7 @@ def test_a_python_block_runs(space, environment, program, tmp_path, number) -> N
 
 def test_the_quick_start_does_what_it_says(space, quick_start) -> None:
     assert quick_start().stdout.split()[1:] == ["**********"]
-    assert [(request.method, request.status) for request in space.requests] == [("POST", 200), ("DELETE", 204)]
+    assert [(request.method, request.status // 100) for request in space.requests] == [("POST", 2), ("DELETE", 2)]
     assert len(re.findall(r"^.+$", PYTHON[0], re.MULTILINE)) == 6
 
 
@@ -50,14 +50,14 @@ def test_the_shell_section_mints_rotates_and_deletes(space, environment, tmp_pat
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     run = subprocess.run(["sh", "-eux"], input=block, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (run.returncode, run.stdout.split()) == (0, [*Permission]), run.stderr
-    assert [(request.method, request.status) for request in space.requests] == [
-        ("POST", 200),
-        ("PATCH", 200),
-        ("POST", 200),
-        ("DELETE", 204),
-        ("DELETE", 204),
-        ("POST", 200),
-        ("DELETE", 204),
+    assert [(request.method, request.status // 100) for request in space.requests] == [
+        ("POST", 2),
+        ("PATCH", 2),
+        ("POST", 2),
+        ("DELETE", 2),
+        ("DELETE", 2),
+        ("POST", 2),
+        ("DELETE", 2),
     ]
     assert space.tokens == {}
     assert not re.search(r"PT[0-9a-f]{48}", run.stdout + run.stderr)
@@ -114,7 +114,7 @@ def test_the_demo_uses_a_real_space_if_one_is_named(space, environment, program)
     assert used.startswith(f"SIGNALWIRE_* variables set: using ProjectTokens(space='{environment['SIGNALWIRE_SPACE']}'")
     assert created.startswith("created")
     assert not re.search(r"PT[0-9a-f]{48}", run.stdout)
-    assert [request.status for request in space.requests] == [200, 200, 204, 401]
+    assert [request.status // 100 for request in space.requests] == [2, 2, 2, 4]
     assert space.tokens == {}
 
 

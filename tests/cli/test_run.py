@@ -92,7 +92,31 @@ def test_what_turns_out_not_to_run_leaves_no_token(shell, space, tmp_path, conte
     (tmp_path / "program").chmod(0o700)
     run = shell(*RUN, "./program", cwd=tmp_path)
     assert (run.returncode, space.tokens) == (code, {})
-    assert run.stderr == f"Error: ./program cannot be run ({said}); the token was deleted\n"
+    assert run.stderr == f"Error: ./program cannot be run: {said}\n"
+
+
+def test_what_turns_out_not_to_run_and_a_token_that_could_not_be_deleted(shell, space, tmp_path) -> None:
+    (tmp_path / "program").write_bytes(b"\x7fELF")
+    (tmp_path / "program").chmod(0o700)
+
+    def lock_out() -> None:
+        space.api_token = SecretStr("changed")
+
+    space.tokens = Minting(lock_out)
+    run = shell(*RUN, "./program", cwd=tmp_path)
+    assert run.returncode == 125
+    assert re.fullmatch(
+        rf"Error: ./program cannot be run: Exec format error; token {only(space).id} may still exist, delete it: "
+        rf"delete of token {only(space).id} failed: HTTP 401.*\n",
+        run.stderr,
+    )
+
+
+def test_a_secret_that_no_environment_can_hold(shell, space) -> None:
+    space.fail_next(200, body={"id": UUID, "name": "nightly", "permissions": ["fax"], "token": "a\0b"})
+    run = shell(*RUN, "true")
+    assert (run.returncode, [request.method for request in space.requests]) == (125, ["POST", "DELETE"])
+    assert run.stderr == "Error: the secret has characters that no environment can hold\n"
 
 
 @pytest.mark.parametrize("status", [401, 422, 500])
@@ -131,7 +155,9 @@ def test_a_token_that_could_not_be_deleted_is_named(shell, space, code) -> None:
 
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
-    def test_they_are_passed_on(self, shell, space, tmp_path, number) -> None:
+    def test_they_are_passed_on(self, shell, space, tmp_path, monkeypatch, number) -> None:
+        # As if the tests did not run on a terminal.
+        monkeypatch.setattr(os, "tcgetpgrp", lambda _: 0)
         name = number.name.removeprefix("SIG")
         script = f"trap 'echo came >> signals; exit 9' {name}; {WAITING}"
         with meanwhile((tmp_path / "ready").exists, lambda: send(number)):
@@ -190,13 +216,13 @@ class TestSignals:
             interrupt(run, signal.SIGINT)
             _, errors = run.communicate(timeout=60)
         assert (run.returncode, space.tokens, list(tmp_path.iterdir())) == (130, {}, [])
-        assert errors == "Error: interrupted while creating the token; nothing was minted\n"
+        assert errors == "Error: create of token 'nightly' failed: interrupted by SIGINT (nothing was minted)\n"
 
     def test_while_minting_a_token_may_exist(self, shell, space, tmp_path) -> None:
         space.tokens = Minting(lambda: send(signal.SIGTERM))
         run = shell(*RUN, "touch", "ran", cwd=tmp_path)
         assert (run.returncode, list(tmp_path.iterdir())) == (125, [])
-        assert re.fullmatch(r"Error: interrupted while creating the token; .*'nightly'.*may exist.*\n", run.stderr)
+        assert re.fullmatch(r"Error: create of token 'nightly' failed: .* by SIGTERM .*may exist.*\n", run.stderr)
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="no /proc")

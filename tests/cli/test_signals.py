@@ -42,7 +42,7 @@ class TestWhileMinting:
             output, errors = run.communicate(timeout=60)
         assert (run.returncode, output) == (3, "")
         assert re.fullmatch(
-            rf"Error: interrupted while creating the token; .*'ci deploy'.* by {number.name} .*may exist.*\n", errors
+            rf"Error: create of token 'ci deploy' failed: interrupted by {number.name} .*may exist.*\n", errors
         )
 
     @pytest.mark.parametrize("numbers", [*([n] for n in ENDINGS), [*ENDINGS, signal.SIGINT]])
@@ -67,7 +67,7 @@ class TestWhileMinting:
             interrupt(run, signal.SIGINT)
             output, errors = run.communicate(timeout=60)
         assert (run.returncode, output, space.tokens) == (130, "", {})
-        assert errors == "Error: interrupted while creating the token; nothing was minted\n"
+        assert errors == "Error: create of token 'ci deploy' failed: interrupted by SIGINT (nothing was minted)\n"
 
 
 class TestWhileStoring:
@@ -198,6 +198,15 @@ class TestCommandThatStores:
         assert (run.returncode, space.tokens) == (130, {})
         assert "sleep was ended by SIGTERM" in run.stderr
 
+    def test_how_it_ends_is_known_where_the_parent_ignores_children(self, shell, space) -> None:
+        ignore = (
+            "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        ignoring = (sys.executable, "-c", ignore, COMMAND)
+        run = shell.process(*CREATE, "--exec", "sh -c 'cat >/dev/null; exit 3'", command=ignoring)
+        assert (run.returncode, space.tokens) == (1, {})
+        assert "sh exited with 3" in run.stderr
+
     def test_an_ignored_signal_is_ignored_by_it_too(self, shell, space, old, script) -> None:
         arguments = ("rotate", str(old.id), "ci", "-p", "fax", "--exec", script("kill -HUP $$; cat > /dev/null"))
         ignoring = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh", COMMAND)
@@ -212,14 +221,14 @@ class TestOtherCalls:
         with meanwhile(lambda: space.requests, lambda: send(number)):
             run = shell("delete", UUID)
         assert (run.returncode, run.stdout) == (130, "")
-        assert re.fullmatch(r"Error: interrupted while deleting the token; .*delete again to be sure.*\n", run.stderr)
+        assert re.fullmatch(rf"Error: .* interrupted by {number.name} .*delete again to be sure.*\n", run.stderr)
 
     def test_while_changing(self, shell, space) -> None:
         space.fail_next(timeout=True)
         with meanwhile(lambda: space.requests, lambda: send(signal.SIGINT)):
             run = shell("update", UUID, "--name", "x")
         assert (run.returncode, run.stdout) == (130, "")
-        assert re.fullmatch(r"Error: interrupted while changing the token; .*update again to be sure.*\n", run.stderr)
+        assert re.fullmatch(r"Error: .* interrupted by SIGINT .*update again to be sure.*\n", run.stderr)
 
     def test_while_it_waits_to_retry_nothing_was_changed(self, shell, space) -> None:
         space.fail_next(429, headers={"Retry-After": "50"})
@@ -227,10 +236,8 @@ class TestOtherCalls:
             assert "429" in run.stderr.readline()
             interrupt(run, signal.SIGTERM)
             _, errors = run.communicate(timeout=60)
-        assert (run.returncode, errors) == (
-            130,
-            "Error: interrupted while deleting the token; run it again to be sure\n",
-        )
+        assert run.returncode == 130
+        assert errors == f"Error: delete of token {UUID} failed: interrupted by SIGTERM (nothing was deleted)\n"
 
 
 class TestBeginningAndEnd:

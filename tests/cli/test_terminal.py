@@ -40,7 +40,7 @@ def test_a_pipe_gets_no_colour_and_no_wheel_and_the_terminal_a_wheel(shell, spac
         code, seen = shell.on_terminal(*CREATE, stdout=piped.fileno(), interrupt_at="/ creating the token")
     assert code == 3
     assert "\r\x1b[K| creating the token\r\x1b[K/ creating the token" in seen
-    assert seen.rpartition("\r\x1b[K")[2].startswith("Error: interrupted")
+    assert seen.rpartition("\r\x1b[K")[2].startswith("Error: create of token 'ci deploy' failed: interrupted by SIGINT")
     assert (tmp_path / "piped").read_bytes() == b""
 
 
@@ -50,7 +50,7 @@ def test_no_wheel_where_none_is_wanted(shell, space, quiet) -> None:
     # Long enough for a wheel to turn.
     with meanwhile(lambda: space.requests, lambda: (threading.Event().wait(0.15), send(signal.SIGINT))):
         _, seen = shell.on_terminal(*CREATE, "--reveal", environment=quiet)
-    assert seen.startswith("Error: interrupted")
+    assert seen.startswith("Error: create of token 'ci deploy' failed: interrupted by SIGINT")
     assert "\x1b" not in seen
 
 

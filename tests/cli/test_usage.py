@@ -76,13 +76,19 @@ def test_the_secret_of_another_token_is_not_shown_either(shell, space) -> None:
         assert other not in run.stderr
 
 
+def test_a_long_path_and_a_long_command_are_shown(shell) -> None:
+    path = "/there/is/nothing/of/this/name/here/at/all"
+    assert f"Error: {path} cannot be found" in shell("run", "x", "-p", "fax", "--", path).stderr
+    assert f": {path}\n" in shell(*CREATE, "--exec", f"{path} secret set NAME").stderr
+
+
 def test_missing_variables_are_named(shell, space) -> None:
     del shell.environment["SIGNALWIRE_API_TOKEN"]
     run = shell(*CREATE)
     assert (run.returncode, space.requests) == (2, [])
-    assert re.fullmatch(r"Error: not set: SIGNALWIRE_API_TOKEN; export .*; nothing was sent\n", run.stderr)
+    assert re.fullmatch(r"Error: not set, or empty: SIGNALWIRE_API_TOKEN; export .*; nothing was sent\n", run.stderr)
     del shell.environment["SIGNALWIRE_SPACE"]
-    assert "not set: SIGNALWIRE_SPACE, SIGNALWIRE_API_TOKEN;" in shell("delete", UUID).stderr
+    assert "not set, or empty: SIGNALWIRE_SPACE, SIGNALWIRE_API_TOKEN;" in shell("delete", UUID).stderr
 
 
 @pytest.mark.parametrize(("variable", "value"), [("SPACE", "a b"), ("PROJECT_ID", ""), ("API_TOKEN", "x\n")])
@@ -90,6 +96,12 @@ def test_a_malformed_variable_is_named(shell, space, variable, value) -> None:
     run = shell(*CREATE, environment={f"SIGNALWIRE_{variable}": value})
     assert (run.returncode, space.requests) == (2, [])
     assert re.fullmatch(rf"Error: .*SIGNALWIRE_{variable}.*\n", run.stderr)
+
+
+def test_what_is_for_python_is_left_out(shell) -> None:
+    run = shell(*CREATE, environment={"SIGNALWIRE_SPACE": "http://example.com"})
+    assert run.returncode == 2
+    assert run.stderr.endswith("(http:// for loopback only)\n")
 
 
 @pytest.mark.parametrize(
@@ -131,6 +143,11 @@ def test_what_a_terminal_would_act_on_is_shown_escaped(shell, argument, tmp_path
         run = shell(*arguments, cwd=tmp_path)
         assert all(line.isprintable() for line in run.stderr.splitlines())
         assert "a\\" in run.stderr
+
+
+def test_no_argument_can_forge_a_line(shell) -> None:
+    run = shell(*CREATE, "--out", "missing/a\ncreated token")
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
 
 
 def test_what_the_service_calls_a_permission_cannot_forge_a_line(shell, space) -> None:

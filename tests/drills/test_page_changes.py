@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from gh_stand_in import stand_in
-from pages import MARKDOWN, SPEC, TOKENS, create, dumped, edited, inlined, markdown, renamed, schema, sibling
+from pages import TOKENS, Upstream, create, dumped, inlined, renamed, schema
 from ruamel.yaml import YAML
 
 from update_spec import NOT_COPIED, OUTPUTS, OVERLAY
@@ -21,6 +21,7 @@ from vendor_spec import PAGES, extract
 
 ROOT = Path(__file__).parent.parent.parent
 WRAPPER = "wrapper/signalwire_tokens"
+HERE = Upstream(ROOT / PAGES[0].copy, ROOT / OVERLAY)
 ENVIRONMENT = (f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.ready")
 
 pytestmark = pytest.mark.skipif(
@@ -101,7 +102,7 @@ def places(summary, file=WRAPPER):
 
 
 def test_the_page_that_is_vendored_changes_nothing(repository):
-    done = repository.update(MARKDOWN)
+    done = repository.update(HERE.markdown)
     assert (done.returncode, done.stdout) == (
         0,
         f"What {repository.page} shows is here already: nothing to update.\n",
@@ -130,14 +131,16 @@ def grown(spec):
     spec["paths"][TOKENS]["get"] = {
         "operationId": "list-tokens",
         "tags": ["Project Tokens"],
-        "parameters": create(SPEC)["parameters"],
+        "parameters": create(HERE.spec)["parameters"],
         "responses": {"200": shown},
     }
 
 
 def test_what_fits_needs_no_hand(repository):
-    spec = dumped(edited(grown, renamed("PubSub.PubSubToken422Error", "Project.TokenStatusCode422"))).encode()
-    page = MARKDOWN.replace(b"```yaml\n" + extract(MARKDOWN) + b"```\n", b'````YAML title="spec"\n' + spec + b"````\n")
+    spec = dumped(HERE.edited(grown, renamed("PubSub.PubSubToken422Error", "Project.TokenStatusCode422"))).encode()
+    page = HERE.markdown.replace(
+        b"```yaml\n" + extract(HERE.markdown) + b"```\n", b'````YAML title="spec"\n' + spec + b"````\n"
+    )
     summary, changed = repository.assert_updated(page.replace(b"\n", b"\r\n"))
     assert "Version bump: **minor**" in summary
     assert summary.count("end with CRLF; they are kept with LF.") == 1
@@ -150,13 +153,15 @@ def test_what_fits_needs_no_hand(repository):
         "request.name`: maxLength is 255, it was not there",
     ):
         assert said.replace("response 201", "response 200") in others
-    offered = section(summary, "Described, but not offered by the wrapper").strip().splitlines()
-    assert offered == [
+    unoffered = section(summary, "Described, but not offered by the wrapper").strip().splitlines()
+    assert sorted(unoffered) == [
+        f"- `GET {TOKENS}`: the operation list-tokens",
+        f"- `PATCH {TOKENS}/{{token_id}}`: the property expires_at of the response",
+        f"- `PATCH {TOKENS}/{{token_id}}`: the property note of the response",
         f"- `POST {TOKENS}`: the header parameter Idempotency-Key",
         f"- `POST {TOKENS}`: the property expires_at of the request",
         f"- `POST {TOKENS}`: the property expires_at of the response",
         f"- `POST {TOKENS}`: the property note of the response",
-        f"- `GET {TOKENS}`: the operation list-tokens",
     ]
     after = repository.files()
     assert (after["openapi.yaml"], after[PAGES[0].copy]) == (spec, page)
@@ -178,27 +183,18 @@ def test_what_fits_needs_no_hand(repository):
     use = re.sub(r"^ {8}", "", use, flags=re.MULTILINE) % str(repository.root)
     done = repository.run(sys.executable, "-c", use)
     assert done.returncode == 0, done.stderr
-    for shown in documented(repository):
-        assert "hologram" in shown
+    table = "import runpy; print(runpy.run_path('docs/conf.py')['permission_table']([*Permission]))"
+    shown = repository.run(sys.executable, "-c", f"from signalwire_tokens import Permission\n{table}", check=True)
+    assert "hologram" in shown.stdout
     again = repository.update(page.replace(b"\n", b"\r\n"))
     assert (again.returncode, again.stdout.endswith("nothing to update.\n")) == (0, True), again.stdout
-
-
-def documented(repository):
-    """Return the permissions as a reader finds them: by what the README tells to run, and on the page about them."""
-    readme = (repository.root / "README.md").read_text(encoding="utf-8")
-    [lister] = re.findall(r"`(print\(\*Permission\))`", readme)
-    table = "runpy.run_path('docs/conf.py')['permission_table']([*Permission])"
-    for show in (lister, f"import runpy; print({table})"):
-        code = f"from signalwire_tokens import Permission\n{show}"
-        yield repository.run(sys.executable, "-c", code, check=True).stdout
 
 
 def test_all_pages_are_taken_once_the_overlay_says_nothing_of_their_operations(repository, tmp_path):
     site = tmp_path / "site"
     site.mkdir()
     for page in PAGES:
-        content = MARKDOWN if page is PAGES[0] else markdown(sibling(page))
+        content = HERE.markdown if page is PAGES[0] else HERE.page(HERE.sibling(page))
         (site / f"{page.name}.md").write_bytes(content)
     summary = repository.assert_refused(b"", "overlay", site)
     overlay = repository.root / OVERLAY
@@ -218,13 +214,13 @@ def test_all_pages_are_taken_once_the_overlay_says_nothing_of_their_operations(r
     again = repository.update(b"", site)
     assert (again.returncode, again.stdout) == (0, f"What {site} shows is here already: nothing to update.\n")
     # One page alone is held against the others that are here.
-    again = repository.update(MARKDOWN)
+    again = repository.update(HERE.markdown)
     assert again.stdout == f"What {repository.page} shows is here already: nothing to update.\n"
 
 
 def test_what_was_vendored_by_hand_is_brought_to_its_end(repository):
     """`make vendor` takes the page alone, and the update the rest, with its summary."""
-    page = markdown(edited(lambda spec: schema(spec, "TokenPermission")["enum"].append("hologram")))
+    page = HERE.page(HERE.edited(lambda spec: schema(spec, "TokenPermission")["enum"].append("hologram")))
     repository.page.write_bytes(page)
     done = repository.run("make", "vendor", *ENVIRONMENT, f"PAGE={repository.page}", check=True)
     assert "Taken: openapi.yaml.\nNext: " in done.stdout
@@ -239,7 +235,7 @@ def test_a_required_property_less_names_the_line_that_uses_it(repository):
         del schema(spec, "TokenResponse")["properties"]["token"]
         schema(spec, "TokenResponse")["required"].remove("token")
 
-    summary = repository.assert_refused(markdown(edited(drop)), "types")
+    summary = repository.assert_refused(HERE.page(HERE.edited(drop)), "types")
     assert "Version bump: **major**" in summary
     assert "response 200.token`" in section(summary, "Breaks callers")
     assert any(".token" in line for line in places(summary)), summary
@@ -249,7 +245,7 @@ def test_a_request_property_less_names_the_line_that_sends_it(repository):
     def drop(spec):
         del schema(spec, "CreateTokenRequest")["properties"]["subproject_id"]
 
-    summary = repository.assert_refused(markdown(edited(drop)), "types")
+    summary = repository.assert_refused(HERE.page(HERE.edited(drop)), "types")
     assert "Version bump: **major**" in summary
     assert "request.subproject_id`: the property is gone" in section(summary, "Breaks callers")
     assert places(summary)
@@ -259,7 +255,7 @@ def test_a_format_less_names_the_line_that_relies_on_it(repository):
     def drop(spec):
         del schema(spec, "TokenResponse")["properties"]["id"]["format"]
 
-    summary = repository.assert_refused(markdown(edited(drop)), "types")
+    summary = repository.assert_refused(HERE.page(HERE.edited(drop)), "types")
     assert "Version bump: **major**" in summary
     assert "response 200.id`" in section(summary, "Breaks callers")
     assert any(".id" in line for line in places(summary)), summary
@@ -270,7 +266,7 @@ def test_what_fake_space_cannot_answer_names_its_line_and_says_why(repository):
         schema(spec, "TokenResponse")["properties"]["region"] = {"type": "string", "pattern": "^[a-z]{2}$"}
         schema(spec, "TokenResponse")["required"].append("region")
 
-    summary = repository.assert_refused(markdown(edited(grow)), "types")
+    summary = repository.assert_refused(HERE.page(HERE.edited(grow)), "types")
     assert all("from signalwire_rest.answers import" in line for line in places(summary)), summary
     assert (
         "(no example of its success: $.region '' does not match '^[a-z]{2}$'; an action of the overlay may" in summary
@@ -279,7 +275,7 @@ def test_what_fake_space_cannot_answer_names_its_line_and_says_why(repository):
 
 def test_an_operation_of_another_name_names_the_line_that_calls_it(repository):
     summary = repository.assert_refused(
-        markdown(edited(lambda spec: create(spec).update(operationId="mint-token"))), "types"
+        HERE.page(HERE.edited(lambda spec: create(spec).update(operationId="mint-token"))), "types"
     )
     assert "Nothing does." in section(summary, "Breaks callers")
     assert any("create_token" in line for line in places(summary)), summary
@@ -287,7 +283,7 @@ def test_an_operation_of_another_name_names_the_line_that_calls_it(repository):
 
 
 def test_an_enum_inline_names_lines_of_the_overlay_and_the_settings_alone(repository):
-    summary = repository.assert_refused(markdown(edited(inlined("Project.TokenPermission"))), "overlay")
+    summary = repository.assert_refused(HERE.page(HERE.edited(inlined("Project.TokenPermission"))), "overlay")
     assert "Version bump: **patch**" in summary
     assert places(summary, "generator-config.yaml") == ["  ProjectTokenPermission:"]
     assert places(summary, OVERLAY)
@@ -295,21 +291,31 @@ def test_an_enum_inline_names_lines_of_the_overlay_and_the_settings_alone(reposi
 
 
 def test_a_schema_of_another_name_names_lines_of_the_overlay_and_the_settings_alone(repository):
-    summary = repository.assert_refused(markdown(edited(renamed("Project.TokenResponse", "Project.Token"))), "overlay")
+    summary = repository.assert_refused(
+        HERE.page(HERE.edited(renamed("Project.TokenResponse", "Project.Token"))), "overlay"
+    )
     assert "Version bump: **patch**" in summary
     assert places(summary, "generator-config.yaml") == ["  ProjectTokenResponse:"]
     assert all("Project.TokenResponse" in line for line in places(summary, OVERLAY))
     assert places(summary) == []
 
 
-def test_a_permission_less_breaks_callers_and_names_the_tests_that_fail(repository):
-    page = markdown(edited(lambda spec: schema(spec, "TokenPermission")["enum"].remove("fax")))
-    summary = repository.assert_refused(page, "tests")
+def test_a_permission_less_breaks_callers_and_names_the_lines_that_have_it(repository):
+    page = HERE.page(HERE.edited(lambda spec: schema(spec, "TokenPermission")["enum"].remove("fax")))
+    summary = repository.assert_refused(page, "types")
     assert "Version bump: **major**" in summary
     assert "the value fax is gone" in section(summary, "Breaks callers")
+    assert all("fax" in line.lower() for line in places(summary, "")), summary
+
+
+def test_tests_that_fail_are_named(repository):
+    def change(spec):
+        create(spec)["responses"]["400"] = create(spec)["responses"].pop("422")
+
+    summary = repository.assert_refused(HERE.page(HERE.edited(change)), "tests")
     shown = section(summary, "Hand-written lines and tests that need a person").strip().splitlines()
     assert shown
-    assert all(re.match(r"- `tests/test_\w+\.py::", line) for line in shown)
+    assert all(re.match(r"- `tests/test_fake_space\.py::.+` \S", line) for line in shown), summary
 
 
 def test_a_page_that_cannot_be_read_is_told(repository):
@@ -322,7 +328,7 @@ def test_a_change_goes_all_the_way_to_a_pull_request(repository, tmp_path):
     remote = tmp_path / "remote.git"
     env, state = stand_in(tmp_path, remote)
     page = repository.page
-    page.write_bytes(markdown(edited(renamed("PubSub.PubSubToken422Error", "Project.TokenStatusCode422"))))
+    page.write_bytes(HERE.page(HERE.edited(renamed("PubSub.PubSubToken422Error", "Project.TokenStatusCode422"))))
     git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.com")
     for command in (
         ("init", "--quiet", "--initial-branch=main"),

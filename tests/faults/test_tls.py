@@ -152,7 +152,7 @@ class Proxy:
                 client, _ = self._listener.accept()
                 asked = b""
                 while b"\r\n\r\n" not in asked:
-                    asked += client.recv(65536)
+                    asked += client.recv(65536) or b"\r\n\r\n"
                 self.asked.append(asked)
                 _, target, _ = asked.split(b"\r\n", 1)[0].split(b" ")
                 host, _, port = target.decode().partition(":")

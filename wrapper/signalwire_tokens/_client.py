@@ -92,7 +92,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         return run(self._call(_operations.update(token_id, name, permissions)))
 
     def delete(self, token_id: Id, *, missing_ok: bool = False) -> None:
-        """Delete a token: whoever uses it is refused from then on. This cannot be undone.
+        """Delete a token. The service refuses its secret from then on. This cannot be undone.
 
         Args:
             token_id: The ID of the token.
@@ -110,13 +110,13 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
     def rotate(
         self, token_id: Id, name: str, permissions: Permissions, *, store: Store, subproject_id: Id | None = None
     ) -> ApiToken:
-        """Put a new token in an old one's place. At every moment one that is stored works.
+        """Put a new token in an old one's place. At every moment, a token that is stored works.
 
         Args:
             token_id: The ID of the old token. It is deleted once the new one is stored.
             name, permissions, subproject_id: Of the new token, as for `create`.
-            store: As for `create`. To overwrite the old secret must be the last thing that it does: if it raises after
-                that, the token that it stored is deleted.
+            store: As for `create`. It must overwrite the old secret as its last act: if it raises after that, the token
+                that it stored is deleted.
 
         Raises:
             TypeError, ValueError: An argument cannot be right; nothing was sent.
@@ -133,8 +133,8 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
     ) -> contextlib.AbstractContextManager[ApiToken]:
         """Mint a token for the time of a `with` block and delete it on every way out. Arguments are those of `create`.
 
-        What no code of Python can see leaves the token: `SIGKILL`, `os._exit`, a power cut. A child of fork deletes
-        nothing.
+        The token stays where no Python code runs on the way out: after `SIGKILL`, `os._exit` or a power cut. A child of
+        fork deletes nothing.
 
         Raises:
             SignalWireError: The token could not be created, or not be deleted: then the error names its ID.

@@ -5,11 +5,12 @@ Nothing else calls `signalwire_rest`, so a rename upstream ends here.
 
 import json
 import re
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import attrs
 
+from signalwire_rest.answers import CREATE_TOKEN
 from signalwire_rest.api.project_tokens import create_token, delete_token, update_token
 from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
 from signalwire_rest.types import UNSET
@@ -17,6 +18,8 @@ from signalwire_rest.types import UNSET
 from .models import ApiToken, Id, Permissions, SecretStr, UnlistedPermission, parse_permissions
 
 T = TypeVar("T")
+
+FIELDS = ("id", "name", "permissions", "token")
 
 
 @attrs.define
@@ -36,13 +39,15 @@ class Call(Generic[T]):
 
     def read(self, fields: Any) -> ApiToken:
         """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""
-        response, listed = TokenResponse.from_dict(fields), isinstance(fields["permissions"], list)
+        # Examples of what else the description requires: no token is lost over what is not read here.
+        response = TokenResponse.from_dict({**CREATE_TOKEN[1], **{name: fields[name] for name in FIELDS}})
         # Blank or a mask, it is no secret; and no token is minted without permissions.
-        if not (listed and response.token.strip(" \t\r\n*•") and (self.token_id or response.permissions)):
+        granted = isinstance(fields["permissions"], list) and (self.token_id or response.permissions)
+        if not (granted and response.token.strip(" \t\r\n*•")):
             raise ValueError
         # What the service grants can be sent back as it is; what is no string is left to the model to refuse.
-        permissions = (UnlistedPermission(p) if type(p) is str else p for p in response.permissions)
-        return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))  # type: ignore[arg-type]
+        permissions = (UnlistedPermission(p) if type(p) is str else cast("Any", p) for p in response.permissions)
+        return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))
 
 
 # The model takes the enum alone, and an UnlistedPermission serves in its place: hence Any, here and below.

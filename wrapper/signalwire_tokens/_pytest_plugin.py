@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,70 +11,70 @@ if TYPE_CHECKING:
 
     from .testing import FakeSpace
 
+_NAME = "signalwire_allow_hosts"
+_HELP = "hosts, by name or address, that a test with the fixture signalwire_space may reach beyond this machine"
+_SPACE = pytest.StashKey["FakeSpace"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini(_NAME, _HELP, type="linelist")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{_NAME}(*hosts): {_HELP}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    # After the test itself, unless that failed.
+    space = item.stash.get(_SPACE, None)
+    if space is not None and space.unused_faults:
+        pytest.fail(
+            f"{space.unused_faults} of the faults scripted by signalwire_space.fail_next() met no request; where that "
+            "is intended, end the test with signalwire_space.clear_faults()",
+            pytrace=False,
+        )
+
 
 @pytest.fixture
-def signalwire_space(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSpace]:
+def _signalwire_guard(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let nothing leave this machine."""
+    # A run that does not ask for it must not wait for what it imports; nor below.
+    from ._network_guard import guard  # noqa: PLC0415
+
+    allowed = list(request.config.getini(_NAME))
+    for marker in request.node.iter_markers(_NAME):
+        allowed += marker.args
+    with guard(allowed):
+        yield
+
+
+@pytest.fixture
+def signalwire_space(
+    request: pytest.FixtureRequest,
+    _signalwire_guard: None,  # before the next, so that a test's own patches are undone before the guard is
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[FakeSpace]:
     """Serve a fresh FakeSpace that `ProjectTokens()` finds by the environment, and let nothing leave this machine.
 
-    `signalwire_space.tokens` is what lives, `signalwire_space.requests` what came, and `signalwire_space.fail_next()`
-    scripts a fault.
+    `signalwire_space.tokens` is what exists, `signalwire_space.requests` what came, and `signalwire_space.fail_next()`
+    scripts a fault; a fault that meets no request fails the test. The setting and the marker `signalwire_allow_hosts`
+    let a test reach other hosts, such as a database's.
 
     Example:
         >>> def test_deploy(signalwire_space):
         ...     deploy()
         ...     assert [token.name for token in signalwire_space.tokens.values()] == ["ci-deploy"]
     """
-    from .testing import FakeSpace  # noqa: PLC0415 - a run that does not ask for it must not wait for httpx
+    from .testing import FakeSpace  # noqa: PLC0415
 
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         # A proxy on this machine would carry requests beyond it.
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    space = FakeSpace()
+    space = request.node.stash[_SPACE] = FakeSpace()
     with space.serve() as url:
         monkeypatch.setenv("SIGNALWIRE_SPACE", url)
         monkeypatch.setenv("SIGNALWIRE_PROJECT_ID", space.project_id)
         monkeypatch.setenv("SIGNALWIRE_API_TOKEN", space.api_token.get_secret_value())
-        _stay_here(monkeypatch)
         yield space
-
-
-def _stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse connections beyond this machine, and names too: asking a name server is going out already."""
-    getaddrinfo = socket.getaddrinfo
-
-    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-        _refuse_beyond(host)
-        return getaddrinfo(host, *args, **kwargs)
-
-    def guarded(connect: Any) -> Any:
-        def connect_here(connecting: socket.socket, address: Any) -> Any:
-            _refuse_beyond(_host(connecting, address))
-            return connect(connecting, address)
-
-        return connect_here
-
-    monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
-    for name in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
-
-
-def _host(connecting: socket.socket, address: Any) -> Any:
-    # Other families, such as Unix sockets, stay on this machine.
-    return address[0] if connecting.family in {socket.AF_INET, socket.AF_INET6} else "localhost"
-
-
-def _refuse_beyond(host: Any) -> None:
-    name = host.decode() if isinstance(host, bytes) else host
-    try:
-        here = not name or name == "localhost" or _is_local(ipaddress.ip_address(name))
-    except ValueError:
-        here = False
-    if not here:
-        raise ConnectionRefusedError(
-            f"the fixture signalwire_space lets nothing leave this machine: {name} was refused"
-        )
-
-
-def _is_local(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return address.is_loopback or address.is_unspecified

@@ -25,7 +25,7 @@ class SignalWireError(Exception):
 
     `operation` is the call that failed, None outside a call. `may_have_applied` is true if the service may have carried
     it out all the same; after a `create`, look in the dashboard for a token of that name, since no call lists tokens.
-    It is also true if the token of a `temporary`, or one that `rotate` could not store, lives as it was not deleted.
+    It is also true if a token that should be gone may still exist: one of `temporary`, or one that was not stored.
     """
 
     operation: str | None = None
@@ -41,15 +41,15 @@ class ConfigurationError(SignalWireError, ValueError):
 
 
 class APIConnectionError(SignalWireError):
-    """No whole answer came: the network failed, or the peer did not speak HTTP."""
+    """No response came: the network failed, or the peer did not speak HTTP."""
 
 
 class APITimeoutError(APIConnectionError):
-    """No answer came in time."""
+    """No response came in time."""
 
 
 class APIStatusError(SignalWireError):
-    """The service answered with a status other than success.
+    """The service responded with a status other than success.
 
     `errors` is what it reported, in its order; empty if the body had no known shape. `request_id` is its name for the
     request, to quote to its support, and `retry_after` the seconds it asks to wait; None if it gave none.
@@ -90,8 +90,9 @@ class InternalServerError(APIStatusError):
 
 
 class InvalidResponseError(SignalWireError):
-    """The service reported success without a whole token. A token may live, so what came is kept here.
+    """The service reported success, and did not say what it should. The call may have worked; what came is kept.
 
+    That is a response without a whole token, one about another token, or for `delete` a body other than an empty one.
     `body` is all that came; `body.get_secret_value().encode("utf-8", "surrogateescape")` gives its bytes. `token_id`
     and `token` are what could be read of it, else None. A pickle leaves `body` and `token` behind.
     """
@@ -112,7 +113,7 @@ class InvalidResponseError(SignalWireError):
 
 
 class RotationError(SignalWireError):
-    """The new token is stored, but the old one could not be deleted: both may live. The message says what to do."""
+    """The new token is stored, but the old one could not be deleted: both may exist. The message says what to do."""
 
     may_have_applied: bool = True
     new_token_id: UUID | None = None

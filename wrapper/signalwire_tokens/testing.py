@@ -41,7 +41,7 @@ _DOCS = "https://signalwire.com/docs/apis/error-codes"
 
 @attrs.define
 class FakeToken:
-    """A token that lives in a fake space. Set `permissions` to make the space answer with values of its own."""
+    """A token of a fake space. Set `permissions` to make the space answer with values of its own."""
 
     id: UUID
     name: str
@@ -81,7 +81,7 @@ class FakeSpace:
     Attributes:
         project_id: The project's ID.
         api_token: A token of the project that has the `management` permission; it is not among `tokens`.
-        tokens: What lives, by ID, in the order it was minted.
+        tokens: The tokens that exist, by ID, in the order they were minted.
         requests: What came, in order.
         transport: The space as a transport for any `httpx.Client` or `httpx.AsyncClient`.
 
@@ -161,6 +161,22 @@ class FakeSpace:
             answer.headers.update(headers or {})
         with self._lock:
             self._faults.extend([_Fault(answer, timeout, applied)] * times)
+
+    @property
+    def unused_faults(self) -> int:
+        """How many scripted faults have met no request yet. The pytest fixture fails a test that leaves any."""
+        with self._lock:
+            return len(self._faults)
+
+    def clear_faults(self) -> None:
+        """Forget the faults that have met no request yet.
+
+        Example:
+            >>> space.fail_next(503, times=9)
+            >>> space.clear_faults()
+        """
+        with self._lock:
+            self._faults.clear()
 
     def serve(self, port: int = 0) -> contextlib.AbstractContextManager[str]:
         """Serve the space over HTTP on the loopback interface, in a context that yields its base URL.

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from signalwire_tokens import ConfigurationError, InvalidResponseError, ProjectTokens, SignalWireError
 
 from . import signals
-from .messages import INTERRUPTED, NOT_DONE, UNKNOWN, WRONG_USAGE, Failure, masked, printable, spinner
+from .messages import INTERRUPTED, NOT_DONE, UNKNOWN, WRONG_USAGE, Failure, masked, spinner
 from .stores import Store, StoreError
 
 if TYPE_CHECKING:
     from signalwire_tokens import ApiToken
 
+# How a note on an interruption ends if it left no new token.
+_NOTHING = "(nothing was minted)"
+# What the library says of classes and arguments.
+_FOR_PYTHON = re.compile(
+    r"(store|the block) failed with \w+, and then |\w+Error: (?=delete of token)|; the order of the arguments is .*"
+)
 _VARIABLES = ("SIGNALWIRE_SPACE", "SIGNALWIRE_PROJECT_ID", "SIGNALWIRE_API_TOKEN")
 
 
@@ -25,11 +32,11 @@ def client(doing: str, *, mints: bool = False) -> Iterator[tuple[ProjectTokens, 
 
     Yields the client, and what stops the wheel that turns meanwhile.
     """
-    absent = [name for name in _VARIABLES if name not in os.environ]
+    absent = [name for name in _VARIABLES if not os.environ.get(name)]
     if absent:
         raise Failure(
-            f"not set: {', '.join(absent)}; export the space, the project's ID and an API token with the management "
-            "permission; nothing was sent",
+            f"not set, or empty: {', '.join(absent)}; export the space, the project's ID and an API token with the "
+            "management permission; nothing was sent",
             WRONG_USAGE,
         )
     try:
@@ -43,20 +50,28 @@ def client(doing: str, *, mints: bool = False) -> Iterator[tuple[ProjectTokens, 
 
 
 def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
-    notes = [printable(note) for note in getattr(error, "__notes__", ())]
+    notes = getattr(error, "__notes__", [])
     if isinstance(error, KeyboardInterrupt):
-        known = "; ".join(notes) or ("nothing was minted" if mints else "run it again to be sure")
-        code = UNKNOWN if mints and notes else INTERRUPTED
-        return Failure(f"interrupted while {doing}; {known}", code)
+        # Without a word of the library it was between two calls.
+        known = "; ".join(notes) or f"interrupted while {doing}"
+        unknown = mints and not all(note.endswith(_NOTHING) for note in notes)
+        return Failure(known, UNKNOWN if unknown else INTERRUPTED)
     if isinstance(error, (StoreError, signals.Interrupted)):
         code = INTERRUPTED if isinstance(error, signals.Interrupted) else NOT_DONE
         return Failure("; ".join([f"the secret could not be stored: {error}", *notes]), code)
     if not isinstance(error, SignalWireError):
         return Failure(masked(str(error)), WRONG_USAGE)
-    if isinstance(error, InvalidResponseError) and error.token_id and error.token_id not in str(error):
-        notes.append(f"its ID is {error.token_id}")
+    # Notes of other errors are for Python.
+    said = _FOR_PYTHON.sub("", str(error))
+    # Where what was to follow failed first, and deleting the token then failed too.
+    if isinstance(cause := error.__context__, (StoreError, signals.Interrupted)):
+        said = f"the secret could not be stored: {cause}; {said}"
+    elif isinstance(cause, Failure):
+        said = f"{cause}; {said}"
+    if isinstance(error, InvalidResponseError) and error.token_id:
+        said += f"; its ID is {error.token_id}"
     code = WRONG_USAGE if isinstance(error, ConfigurationError) else NOT_DONE
-    return Failure("; ".join([str(error), *notes]), UNKNOWN if error.may_have_applied else code)
+    return Failure(said, UNKNOWN if error.may_have_applied else code)
 
 
 def storing(store: Store, render: Callable[[ApiToken], bytes], stop: Callable[[], None]) -> Callable[[ApiToken], None]:
@@ -68,7 +83,9 @@ def storing(store: Store, render: Callable[[ApiToken], bytes], stop: Callable[[]
             stop()
             store(render(token))
         except OSError as error:
-            raise StoreError(error.strerror) from None
+            raise StoreError(error.strerror or error) from None
+        except ValueError:
+            raise StoreError("it has characters that cannot be written") from None
         finally:
             signals.defer()
 

@@ -13,9 +13,10 @@ from uuid import UUID
 
 import click
 
-from signalwire_tokens import Permission
+from signalwire_tokens import Permission, PermissionName
 
-from . import options, stores
+from . import _options as options
+from . import stores
 from .calls import client, storing
 from .formats import as_json, described, held_ids, renderer, shown
 from .group import command_line
@@ -67,7 +68,7 @@ Examples:
 def create(
     *,
     name: str,
-    permissions: tuple[str, ...],
+    permissions: tuple[PermissionName, ...],
     subproject: UUID | None,
     out: Path | None,
     command: str | None,
@@ -106,7 +107,7 @@ Examples:
     show_default=True,
     help="text: a line on standard error. json: also an object with id, name and permissions on standard output.",
 )
-def update(token_id: UUID, name: str | None, permissions: tuple[str, ...], form: str) -> str:
+def update(token_id: UUID, name: str | None, permissions: tuple[PermissionName, ...], form: str) -> str:
     """Change the name or the permissions of a token. Its secret stays."""
     if not name and not permissions:
         raise click.UsageError("nothing to change; give --name, -p or both")
@@ -142,7 +143,7 @@ def rotate(
     *,
     token_id: UUID,
     name: str,
-    permissions: tuple[str, ...],
+    permissions: tuple[PermissionName, ...],
     subproject: UUID | None,
     out: Path | None,
     command: str | None,
@@ -196,9 +197,9 @@ def execute() -> tuple[int, str]:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        return error.exit_code, printable(masked(shown.getvalue()))
+        return error.exit_code, printable(masked(shown.getvalue()), keep="\n\t")
     except Failure as failure:
-        return failure.code, printable(f"Error: {failure}\n")
+        return failure.code, f"Error: {printable(str(failure))}\n"
     if isinstance(result, str):
-        return DONE, printable(f"{result}\n")
+        return DONE, f"{printable(result)}\n"
     return result or DONE, ""

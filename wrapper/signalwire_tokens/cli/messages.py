@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -27,10 +28,10 @@ class Failure(Exception):  # noqa: N818 - the end of the command, not of a call
         self.code = code
 
 
-def printable(text: str) -> str:
+def printable(text: str, keep: str = "") -> str:
     """Escape what a terminal would act on or not show: control and bidirectional characters, bytes that are no text."""
     return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode() for char in text
     )
 
 
@@ -38,8 +39,10 @@ def masked(text: str) -> str:
     """Leave out of a message each argument that may be a secret in the wrong place."""
     for word in sys.argv[1:]:
         # Whole, as --option=VALUE and as -oVALUE.
-        for value in (word, word.partition("=")[2], word[2:]):
-            if len(value) > _SHOWN or (value and value == os.environ.get("SIGNALWIRE_API_TOKEN")):
+        for value in map(str.strip, (word, word.partition("=")[2], word[2:])):
+            # A path and a command line are none.
+            long = len(value) > _SHOWN and not re.search(r"[\s/]", value)
+            if long or (value and value == os.environ.get("SIGNALWIRE_API_TOKEN")):
                 text = text.replace(value, "...").replace(repr(value)[1:-1], "...")
     return text
 

@@ -11,7 +11,10 @@ from uuid import UUID
 
 import click
 
-from . import options, signals, stores
+from signalwire_tokens import PermissionName
+
+from . import _options as options
+from . import signals, stores
 from .calls import client
 from .formats import access_to
 from .messages import INTERRUPTED, Failure, masked
@@ -63,7 +66,9 @@ Exit codes:
 @options.mints
 @options.subproject
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG]...")
-def run(*, name: str, permissions: tuple[str, ...], subproject: UUID | None, command: tuple[str, ...]) -> int:
+def run(
+    *, name: str, permissions: tuple[PermissionName, ...], subproject: UUID | None, command: tuple[str, ...]
+) -> int:
     """Run COMMAND with a token called NAME, which is deleted when COMMAND has ended, however it ends.
 
     COMMAND finds it in the environment, as SIGNALWIRE_API_TOKEN, beside SIGNALWIRE_PROJECT_ID (with --subproject, the
@@ -98,6 +103,8 @@ def _run_with(access: dict[str, str], command: tuple[str, ...]) -> int:
             child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
         except OSError as error:
             code = NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_BE_RUN
-            raise Failure(f"{command[0]} cannot be run ({error.strerror}); the token was deleted", code) from None
+            raise Failure(f"{command[0]} cannot be run: {error.strerror}", code) from None
+        except ValueError:
+            raise Failure("the secret has characters that no environment can hold", ITSELF_FAILED) from None
         started(child)
         return child.wait()

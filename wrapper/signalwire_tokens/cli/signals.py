@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Imported only by what needs it: until this module is there, Ctrl-C ends in a traceback.
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
 
 def _there(*names: str) -> list[signal.Signals]:
@@ -47,6 +50,9 @@ def _set(handler: Callable[[int, FrameType | None], None] | signal.Handlers, num
 def interrupt() -> None:
     """Let a signal raise KeyboardInterrupt. This begins a run of the command."""
     came.clear()
+    # Where it is ignored, the system does not tell how a child ended.
+    for number in _there("SIGCHLD"):
+        signal.signal(number, signal.SIG_DFL)
     _set(_interrupt, _ENDINGS)
 
 
@@ -73,10 +79,9 @@ def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         came.append(number)
-        if not children:
-            early.append(number)
-        elif not (number in _there("SIGINT", "SIGQUIT") and _is_in_foreground()):
-            send(number)
+        # A key of the terminal reaches the child by itself, and twice could mean something else.
+        if not (number in _there("SIGINT", "SIGQUIT") and _is_in_foreground()):
+            send(number) if children else early.append(number)
 
     def send(number: int) -> None:
         # One that runs as another user ends by itself; Windows sends few.
@@ -97,8 +102,10 @@ def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
 
 def _is_in_foreground() -> bool:
     """Tell whether a terminal's Ctrl-C comes to this process, and so to its child."""
-    with contextlib.suppress(OSError, AttributeError), Path("/dev/tty").open("rb", buffering=0) as terminal:
-        return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    with contextlib.suppress(OSError, AttributeError), contextlib.ExitStack() as stack:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+        stack.callback(os.close, terminal)
+        return os.tcgetpgrp(terminal) == os.getpgrp()
     return False
 
 

@@ -82,11 +82,11 @@ def _reserve(path: Path, undo: contextlib.ExitStack, *, force: bool) -> os.stat_
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        if not force:
-            raise Refused(f"{path} exists; name another file, or replace it with --force") from None
         replaced = path.lstat()
         if not stat.S_ISREG(replaced.st_mode):
             raise Refused(f"{path} is no regular file; name another") from None
+        if not force:
+            raise Refused(f"{path} exists; name another file, or replace it with --force") from None
         if _mount(path) != _mount(path.parent):
             raise Refused(
                 f"{path} is mounted by itself, as containers do with single files, and cannot be replaced, so nothing "
@@ -159,21 +159,29 @@ def stdout(*, reveal: bool) -> Iterator[Store]:
     yield store
 
 
-@contextlib.contextmanager
-def command(line: str) -> Iterator[Store]:
-    """Yield what hands the secret to a command on its standard input. No shell has part in it."""
+def _split(line: str) -> list[str]:
+    """Return the arguments of a command line, if there is such a command."""
     try:
         arguments = shlex.split(line)
     except ValueError as error:
         raise Refused(f"--exec cannot be read ({error}), so nothing was sent") from None
-    if not arguments or shutil.which(arguments[0]) is None:
-        raise Refused(f"--exec names no command that can be found, so nothing was sent: {masked(repr(line))}")
+    if not arguments:
+        raise Refused("--exec names no command, so nothing was sent")
+    if shutil.which(arguments[0]) is None:
+        raise Refused(f"--exec names no command that can be found, so nothing was sent: {masked(arguments[0])}")
     # One with white space in it was quoted.
     if any(re.fullmatch(r"\d*[<>|&;]\S*", argument) for argument in arguments):
         raise Refused(
             "--exec is run without a shell, and redirects and pipes are for one, so nothing was sent; write "
             "--exec \"sh -c '...'\""
         )
+    return arguments
+
+
+@contextlib.contextmanager
+def command(line: str) -> Iterator[Store]:
+    """Yield what hands the secret to a command on its standard input. No shell has part in it."""
+    arguments = _split(line)
 
     def store(content: bytes) -> None:
         # It alone knows whether it has stored the secret, so it decides what a signal leads to.
