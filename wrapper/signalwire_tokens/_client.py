@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Self
 
 import anyio
@@ -130,7 +130,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
 
     def temporary(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
-    ) -> contextlib.AbstractContextManager[ApiToken]:
+    ) -> AbstractContextManager[ApiToken]:
         """Mint a token for the time of a `with` block and delete it on every way out. Arguments are those of `create`.
 
         The token stays where no Python code runs on the way out: after `SIGKILL`, `os._exit` or a power cut. A child of
@@ -195,7 +195,7 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
 
     def temporary(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
-    ) -> contextlib.AbstractAsyncContextManager[ApiToken]:
+    ) -> AbstractAsyncContextManager[ApiToken]:
         """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
         return Temporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
 
