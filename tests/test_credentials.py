@@ -207,9 +207,7 @@ def test_a_token_passed_for_the_project_id_is_not_shown(flavour) -> None:
 def test_a_proxy_that_cannot_be_used_is_told_at_once(flavour, monkeypatch, variable, value) -> None:
     monkeypatch.setenv(variable, value)
     with (
-        pytest.raises(
-            ConfigurationError, match="look at SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
-        ) as caught,
+        pytest.raises(ConfigurationError, match="look at HTTPS_PROXY and ALL_PROXY: ") as caught,
         flavour.connect("example", PROJECT, TOKEN),
     ):
         pass

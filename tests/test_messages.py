@@ -213,7 +213,9 @@ def test_a_failed_call(flavour, call, answer, says) -> None:
     assert str(caught.value) == says
 
 
-@pytest.mark.parametrize(("sent", "says"), [(False, "nothing was sent"), (True, MAY_EXIST)])
+@pytest.mark.parametrize(
+    ("sent", "says"), [(False, "nothing was sent; check the space (SIGNALWIRE_SPACE)"), (True, MAY_EXIST)]
+)
 def test_no_answer(flavour, sent, says) -> None:
     class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         def handle_request(self, request):

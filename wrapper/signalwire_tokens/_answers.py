@@ -16,6 +16,8 @@ from .models import ApiToken, SecretStr
 E = TypeVar("E", bound=errors.SignalWireError)
 
 MASK = "**********"
+# No service limits names to fewer characters.
+SHORTEST_LIMIT = 30
 # How much of a text from outside a message repeats.
 MAX_TEXT = 500
 ENCODINGS = ("gzip", "x-gzip", "deflate")
@@ -95,8 +97,10 @@ def _no_response(attempt: Attempt) -> errors.SignalWireError:
     problem = "this client is closed; make a new one"
     if attempt.reason:
         kind, late = (errors.APITimeoutError, " in time") if attempt.late else (errors.APIConnectionError, "")
-        problem = f"no response from {attempt.request.url.host}{late}: {printable(attempt.reason, attempt.hidden)}"
-    advice = "" if attempt.sent else "nothing was sent", attempt.advice
+        problem = (
+            f"no response from {attempt.request.url.netloc.decode()}{late}: {printable(attempt.reason, attempt.hidden)}"
+        )
+    advice = "" if attempt.sent or attempt.applied else "nothing was sent", attempt.advice
     return failed(kind, attempt, problem, *advice, applied=attempt.sent or attempt.applied)
 
 
@@ -132,8 +136,10 @@ def _same(sent: str, told: str) -> bool:
     if sent == told:
         return True
     mine, other = ("".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in (sent, told))
-    shortened = other.rstrip(".…\ufffd") or other
-    return bool(other) and mine.startswith(shortened)
+    # Only a limit shortens a name, or says that it does: "ci" is no "ci-2".
+    shortened = other.rstrip(".…\ufffd")
+    limited = len(other) >= SHORTEST_LIMIT or other != shortened
+    return mine == other or (limited and shortened != "" and mine.startswith(shortened))
 
 
 def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
@@ -200,7 +206,7 @@ def _detail(item: dict[str, Any], hidden: tuple[SecretStr, ...]) -> errors.Error
 def _retry_after(attempt: Attempt) -> float | None:
     """Read a Retry-After header, seconds or a date, as seconds from now; None if it is neither."""
     value = attempt.headers.get("retry-after", "")
-    if re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*", value):
+    if re.fullmatch(r"\s*[0-9]{1,20}(\.[0-9]{1,9})?\s*", value):
         return float(value)
     if (until := _date(value)) is None:
         return None

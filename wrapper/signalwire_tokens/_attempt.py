@@ -24,6 +24,15 @@ MAX_BODY = 1024 * 1024
 REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 PLAIN = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.MockTransport)
 
+# What to look at after a failure to connect.
+ADVICE: dict[type[BaseException], str] = {
+    ssl.SSLCertVerificationError: "SSL_CERT_FILE names the certificate authorities to trust",
+    ssl.SSLError: "the other side does not speak TLS; check the space (SIGNALWIRE_SPACE)",
+    socket.gaierror: "the name cannot be resolved; check the space (SIGNALWIRE_SPACE)",
+    ConnectionRefusedError: "nobody listens there; check the space (SIGNALWIRE_SPACE)",
+    httpx.ConnectError: "check the space (SIGNALWIRE_SPACE)",
+}
+
 # Parsing a URL costs as much as all the rest of a request.
 _url = functools.lru_cache(httpx.URL)
 
@@ -75,11 +84,11 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
 
     def sent(self, failure: BaseException, transport: object) -> bool:
         """Tell whether the service may have the whole request, after this failure."""
-        honest = type(transport) in PLAIN or (type(failure) is httpx.ConnectError and not self._taken)
-        if honest and isinstance(failure, REFUSED):
+        plain, seen = type(transport) in PLAIN, self._taken or self._was_read
+        # Who read the body may have sent it, if not by httpx; one without a body may leave before a body is asked for.
+        if isinstance(failure, REFUSED) and (plain or (type(failure) is httpx.ConnectError and not seen)):
             return False
-        # Who read the body may have sent it; and before an interruption, one without a body may have left whole.
-        return self._taken or self._was_read or not (self._whole or isinstance(failure, Exception))
+        return seen or not (self._whole or (plain and isinstance(failure, Exception)))
 
 
 class Deadline:
@@ -142,12 +151,9 @@ class Attempt:
         # Parsers quote what they could not read, which may be a new token.
         text = re.split(r"""(?:bytearray\()?\bb['"]|["{<]""", _text(link))[0] if self.sent else _text(link)
         self.reason = f"{type(link).__name__}: {text}".removesuffix(": ")
-        if ssl.SSLCertVerificationError in kinds:
-            self.advice = "SSL_CERT_FILE names the certificate authorities to trust"
-        elif proxy and not self.sent:
-            self.advice = f"the proxy {proxy} was used; look at HTTPS_PROXY and NO_PROXY"
-        elif socket.gaierror in kinds:
-            self.advice = "the name cannot be resolved; check the space (SIGNALWIRE_SPACE)"
+        self.advice = next((advice for kind, advice in ADVICE.items() if kind in kinds and not self.sent), "")
+        if proxy and not self.sent and ssl.SSLCertVerificationError not in kinds:
+            self.advice = f"the proxy {proxy} was used; look at HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
 
 def _text(link: BaseException) -> str:

@@ -10,7 +10,7 @@ import anyio
 import httpx
 
 from . import _operations, _transport
-from ._rotation import Rotating, Store, Temporary
+from ._rotation import AsyncTemporary, Rotating, Store, Temporary
 from ._sending import __version__ as __version__  # noqa: PLC0414 - public, too
 from ._sending import run
 from .models import ApiToken, Id, Permissions
@@ -197,7 +197,7 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
     ) -> AbstractAsyncContextManager[ApiToken]:
         """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
-        return Temporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
+        return AsyncTemporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop. As `ProjectTokens.close`, awaited."""

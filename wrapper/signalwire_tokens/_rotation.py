@@ -5,7 +5,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from . import _operations
 from ._sending import Sender, Transport, run, tell
@@ -78,54 +78,64 @@ class Rotating(Sender[Transport]):
 
         `leaving` is what ended `what`, the store or the block.
         """
-        deletion = _operations.delete(token.id, missing_ok=True)
         try:
-            with self._transports.shield():
-                await self._call(deletion)
+            deletion = _operations.delete(token.id, missing_ok=True)
+            cancelled = await self._transports.shielded(self._call(deletion))
         except BaseException as failure:
             ended = f"{what} failed with {type(leaving).__name__}, and then " if isinstance(leaving, Exception) else ""
             text = f"token {token.id} may still exist, delete it: {ended}{str(failure) or type(failure).__name__}"
-            interrupting = next((e for e in (failure, leaving) if not isinstance(e, Exception | None)), None)
-            tell(logging.ERROR, text, deletion, token, leaving=interrupting)
+            interrupting = leaving if not isinstance(leaving, Exception | None) else None
+            interrupting = interrupting if isinstance(failure, SignalWireError) else failure
+            tell(logging.ERROR, text, _operations.delete(token.id), token, leaving=interrupting)
             # An interruption goes on; before any other error goes that a token exists.
             if interrupting is None:
                 failure.args = (text,)
                 vars(failure)["may_have_applied"] = True
             if interrupting is None or interrupting is failure:
                 raise
+        else:
+            if cancelled is not None:
+                raise cancelled
 
 
-class Temporary:
-    """A token for the time of a block, deleted on every way out; either client uses its own half."""
+class AsyncTemporary:
+    """A token for the time of a block, deleted on every way out."""
 
     def __init__(self, new: _operations.Call[ApiToken], mint: Callable[..., Any], discard: Callable[..., Any]) -> None:
         self._new, self._mint, self._discard = new, mint, discard
 
     async def __aenter__(self) -> ApiToken:
-        self._process = os.getpid()
-        self._token = token = cast("ApiToken", await self._mint(self._new))
-        # An interruption at the very end of a block, or a thread that ends with the process, leaves no time to delete.
-        self._net = weakref.finalize(self, _warn, self._new, token, self._process)
-        return token
+        self._process, self._minted = os.getpid(), list[ApiToken]()
+        # An interruption at an end of a block, or a thread that ends with the process, leaves no time to delete.
+        self._net = weakref.finalize(self, _warn, self._new, self._minted, self._process)
+        self._minted.append(await self._mint(self._new))
+        return self._minted[0]
 
     async def __aexit__(self, _kind: object, leaving: BaseException | None, _frames: object) -> None:
         try:
             # A child of fork that leaves its parent's block deletes nothing.
             if self._process == os.getpid():
-                await self._discard(self._token, leaving, "the block")
+                await self._discard(self._minted[0], leaving, "the block")
         except SignalWireError:
             self._net.detach()
             raise
         self._net.detach()
 
+
+class Temporary:
+    """The same, not awaited."""
+
+    def __init__(self, new: _operations.Call[ApiToken], mint: Callable[..., Any], discard: Callable[..., Any]) -> None:
+        self._inner = AsyncTemporary(new, mint, discard)
+
     def __enter__(self) -> ApiToken:
-        return run(self.__aenter__())
+        return run(self._inner.__aenter__())
 
     def __exit__(self, kind: object, leaving: BaseException | None, frames: object) -> None:
-        run(self.__aexit__(kind, leaving, frames))
+        run(self._inner.__aexit__(kind, leaving, frames))
 
 
-def _warn(new: _operations.Call[ApiToken], token: ApiToken, process: int) -> None:
-    if process == os.getpid():
+def _warn(new: _operations.Call[ApiToken], minted: list[ApiToken], process: int) -> None:
+    for token in minted if process == os.getpid() else ():
         text = f"token {token.id} may still exist, delete it: its block was left without a deletion"
         tell(logging.ERROR, text, new, token)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+import attrs
 import httpx
 
 from . import _answers, _credentials, _retry, _transport
@@ -137,7 +138,11 @@ def _log_success(attempt: Attempt, token: ApiToken | None) -> None:
     if logger.isEnabledFor(logging.INFO):
         call, request_id, about = attempt.call, _answers.request_id(attempt), str(attempt.call.token_id)
         if token is not None:
-            about = f"{token.id}, name {token.name!r}, permissions {_answers.printable(','.join(token.permissions))}"
+            # The caller's own name is told as it is.
+            name = call.name or _answers.printable(token.name, attempt.hidden)
+            granted: Any = [_answers.printable(permission, attempt.hidden) for permission in token.permissions]
+            token = attrs.evolve(token, name=name, permissions=tuple(granted))
+            about = f"{token.id}, name {name[:100]!r}, permissions {','.join(granted)}"
         text = f"{call.operation}: token {about}, request id {request_id}"
         tell(logging.INFO, text, call, token, request_id=request_id)
 

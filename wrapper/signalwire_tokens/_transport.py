@@ -1,13 +1,14 @@
 """The only door to the HTTP library, with `_attempt`: own and given transports, TLS trust and proxies."""
 
+import asyncio
 import contextlib
 import functools
 import os
 import ssl
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import getproxies, proxy_bypass
-from weakref import WeakKeyDictionary
 
 import anyio.lowlevel
 import httpx
@@ -15,6 +16,8 @@ import httpx
 from ._attempt import Attempt, current_deadline
 from .errors import ConfigurationError
 
+# What our own transports raise; other exceptions come from signal handlers.
+EXPECTED = (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError, ValueError, ExceptionGroup)
 # The async calls in flight at once; others wait. The pools of httpx and aiohttp take 100 by default.
 IN_FLIGHT = 64
 
@@ -57,7 +60,6 @@ class SyncTransports:
     """One transport for each call in flight, kept for another call after a whole exchange and closed after all else."""
 
     awaits: ClassVar[bool] = False
-    shield: ClassVar[Any] = contextlib.nullcontext
     _base: ClassVar[Any] = httpx.BaseTransport
     _plain: ClassVar[Any] = httpx.HTTPTransport
 
@@ -66,6 +68,7 @@ class SyncTransports:
             kind = f"{type(given).__module__}.{type(given).__qualname__}"
             raise TypeError(f"transport must be an httpx.{self._base.__name__}, not {kind}")
         self.closed, self.proxy, self._given, problem = False, "", given, ""
+        looked_at = "SSL_CERT_FILE and SSL_CERT_DIR"
         # By process, and for async by event loop, none of which may use another's connections.
         self._everywhere: dict[int, Any] = {}
         try:
@@ -73,6 +76,7 @@ class SyncTransports:
                 # Clients with the same trust settings share a context; it is made anew when they change.
                 trust = map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
                 tls, limits = _tls_context(*trust), httpx.Limits(max_connections=1)
+                looked_at = "HTTPS_PROXY and ALL_PROXY"
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
                 self._new = functools.partial(self._plain, verify=tls, proxy=proxy, limits=limits)
@@ -83,7 +87,6 @@ class SyncTransports:
             text = f": {failure}" if isinstance(failure, (OSError, ImportError)) else ""
             problem = f"{type(failure).__name__}{text}"
         if problem:
-            looked_at = "SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
             raise ConfigurationError(f"the HTTP transport cannot be set up; look at {looked_at}: {problem}")
 
     async def exchange(self, attempt: Attempt) -> None:
@@ -96,17 +99,19 @@ class SyncTransports:
             try:
                 # Other threads may take the last one.
                 with contextlib.suppress(IndexError):
-                    transport = transport or idle.pop()
-                transport = transport or self._new()
+                    transport = idle.pop() if self._given is None else self._given
+                transport = self._new() if transport is None else transport
                 whole = await self._talk(transport, attempt)
             except BaseException as failure:
                 attempt.fail(failure, transport, self.proxy)
-                if not isinstance(failure, Exception):
+                # What a signal handler raises, such as a time limit, is no failure of our own transports.
+                if not isinstance(failure, EXPECTED if self._given is None else Exception):
                     raise
             finally:
                 if transport is not self._given:
-                    idle += [transport] if whole else []
-                    await self._close([transport] if not whole else idle if self.closed else [])
+                    kept = whole and len(idle) < IN_FLIGHT
+                    idle += [transport] if kept else []
+                    await self._close([transport] if not kept else idle if self.closed else [])
 
     async def close(self) -> None:
         """Close what is idle; each call in flight closes its own."""
@@ -121,16 +126,23 @@ class SyncTransports:
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         """Send, and read the response; tell whether it was read to its end."""
-        current_deadline.set(attempt.request.deadline)
-        body = attempt.begin(transport.handle_request(attempt.request))
+        outer = current_deadline.set(attempt.request.deadline)
         try:
-            for chunk in body:
-                if not attempt.feed(chunk):
-                    return False
-                attempt.request.deadline.left()
+            body = attempt.begin(transport.handle_request(attempt.request))
+            with contextlib.closing(body):
+                for chunk in body:
+                    if not attempt.feed(chunk):
+                        return False
+                    attempt.request.deadline.left()
         finally:
-            body.close()
+            # A signal handler may make a call in the midst of another.
+            current_deadline.reset(outer)
         return True
+
+    async def shielded(self, call: Coroutine[Any, Any, None]) -> BaseException | None:
+        """Finish a call, whatever cancels the task meanwhile; return that cancellation, to be raised."""
+        await call
+        return None
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:
@@ -142,13 +154,18 @@ class SyncTransports:
 class AsyncTransports(SyncTransports):
     """The same for an async client."""
 
-    awaits, shield = True, functools.partial(anyio.CancelScope, shield=True)
+    awaits = True
     _base, _plain = httpx.AsyncBaseTransport, httpx.AsyncHTTPTransport
 
     def _here(self) -> Any:
         process, loop = os.getpid(), anyio.lowlevel.current_token().native_token
-        loops = self._everywhere.get(process) or self._everywhere.setdefault(process, WeakKeyDictionary())
-        return loops.get(loop) or loops.setdefault(loop, (anyio.Semaphore(IN_FLIGHT, fast_acquire=True), []))
+        loops = self._everywhere.setdefault(process, {})
+        if loop not in loops:
+            # A loop that has ended takes its connections with it; trio's tokens do not tell.
+            for ended in [known for known in list(loops) if getattr(known, "is_closed", bool)()]:
+                loops.pop(ended, None)
+            loops[loop] = (anyio.Semaphore(IN_FLIGHT, fast_acquire=True), [])
+        return loops[loop]
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         if transport is not self._given:
@@ -168,5 +185,22 @@ class AsyncTransports(SyncTransports):
     async def _close(self, transports: list[Any]) -> None:
         while transports:
             # In the midst of a cancellation too, or the socket stays open.
-            with self.shield(), contextlib.suppress(Exception):
+            with anyio.CancelScope(shield=True), contextlib.suppress(Exception):
                 await transports.pop().aclose()
+
+    async def shielded(self, call: Coroutine[Any, Any, None]) -> BaseException | None:
+        # A scope holds off the cancellations of anyio and trio; those of asyncio itself come through it.
+        cancelled = None
+        with anyio.CancelScope(shield=True):
+            if not isinstance(anyio.lowlevel.current_token().native_token, asyncio.AbstractEventLoop):
+                return await super().shielded(call)
+            task = asyncio.ensure_future(call)
+            while not task.done():
+                try:
+                    await asyncio.wait([task])
+                except asyncio.CancelledError as cancellation:
+                    cancelled = cancellation
+            if cancelled is not None and task.exception() is not None:
+                raise cancelled
+            task.result()
+        return cancelled
