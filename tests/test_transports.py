@@ -1,9 +1,11 @@
 """One transport for each call in flight: no response reaches another call, process or event loop, whatever happens."""
 
+import asyncio
 import contextlib
 import gc
 import json
 import random
+import signal
 import socket
 import ssl
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 
 import anyio
 import httpx
@@ -612,3 +615,272 @@ def test_a_redirect_says_where_to(flavour) -> None:
     with flavour.answering(lambda _: response) as tokens:
         with pytest.raises(Exception, match=r"redirects to https://elsewhere\.example\.com/sign-in, and no redirect"):
             tokens.create("ci", ["fax"])
+
+
+def test_a_body_that_was_read_may_have_been_sent(flavour) -> None:
+    """As by adapters to other HTTP libraries, which call every lost connection a ConnectError."""
+    minted = []
+
+    class Adapter(httpx.BaseTransport, httpx.AsyncBaseTransport):
+        def handle_request(self, request):
+            minted.append(request.read())
+            raise httpx.ConnectError("Connection aborted.")
+
+        async def handle_async_request(self, request):
+            minted.append(await request.aread())
+            raise httpx.ConnectError("Connection aborted.")
+
+    with flavour.connect("example", "project", "t", transport=Adapter(), max_retries=2) as tokens:
+        with pytest.raises(APIConnectionError) as caught:
+            tokens.create("ci", ["fax"])
+    assert caught.value.may_have_applied
+    assert "nothing was sent" not in str(caught.value)
+    assert len(minted) == 1
+
+
+def test_a_request_without_a_body_may_leave_before_one_is_asked_for(flavour) -> None:
+    sent = []
+
+    class Adapter(httpx.BaseTransport, httpx.AsyncBaseTransport):
+        def handle_request(self, request):
+            sent.append(request.method)
+            if len(sent) == 1:
+                raise httpx.RemoteProtocolError("hung up")
+            return httpx.Response(404)
+
+        async def handle_async_request(self, request):
+            return self.handle_request(request)
+
+    client = flavour.connect("example", "project", "t", transport=Adapter(), max_retries=1)
+    with client as tokens:
+        getattr(tokens, "client", tokens)._random = lambda: 0.0
+        assert tokens.delete(ID) is None
+    assert sent == ["DELETE", "DELETE"]
+
+
+def test_nothing_is_said_to_be_unsent_after_an_attempt_that_was(flavour) -> None:
+    failures = [httpx.ReadError("reset"), httpx.ConnectError("refused")]
+
+    def respond(_request):
+        raise failures.pop(0)
+
+    with flavour.answering(respond, max_retries=1) as tokens:
+        getattr(tokens, "client", tokens)._random = lambda: 0.0
+        with pytest.raises(APIConnectionError, match="the change may have been made") as caught:
+            tokens.update(ID, name="ci")
+    assert "nothing was sent" not in str(caught.value)
+    assert caught.value.may_have_applied
+
+
+def test_a_transport_may_be_false(flavour, space) -> None:
+    class Recording(list, httpx.MockTransport):
+        def __init__(self, handler) -> None:
+            self.handler = handler
+
+    with flavour.connect(
+        "example", space.project_id, space.api_token, transport=Recording(space.transport.handler)
+    ) as tokens:
+        assert tokens.create("ci", ["fax"]).id in space.tokens
+
+
+class SoftTimeLimitError(Exception):
+    """As celery raises it out of a signal handler."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
+@pytest.mark.parametrize("operation", ["create", "delete"])
+def test_what_a_signal_handler_raises_is_no_failure_of_the_call(space, operation, caplog) -> None:
+    def limit(_number, _frame):
+        raise SoftTimeLimitError
+
+    held = Held(space)
+    before = signal.signal(signal.SIGUSR1, limit)
+
+    def end() -> None:
+        while not held.requests:
+            time.sleep(0.001)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+    thread = threading.Thread(target=end)
+    try:
+        with space.serve() as url, ProjectTokens(url, space.project_id, space.api_token) as tokens:
+            thread.start()
+            with pytest.raises(SoftTimeLimitError) as caught:
+                tokens.create("ci", ["fax"]) if operation == "create" else tokens.delete(ID)
+            thread.join()
+            held.release.set()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert f"{operation} of token" in caught.value.__notes__[0]
+    assert "interrupted by SoftTimeLimitError" in caplog.text
+    assert held.requests == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
+def test_a_call_in_a_signal_handler_leaves_the_deadline_of_the_call_around_it(authority_served) -> None:
+    url, requests, go_on = authority_served
+    with (
+        ProjectTokens(url, "project", "t", timeout=20) as outer,
+        ProjectTokens(url, "project", "t", timeout=0.2) as inner,
+    ):
+
+        def call(_number, _frame) -> None:
+            inner.create("inner", ["fax"])
+            # Its own deadline has passed when the call around it goes on.
+            time.sleep(0.3)
+            go_on.set()
+
+        before = signal.signal(signal.SIGUSR1, call)
+
+        def interrupt() -> None:
+            while not requests:
+                time.sleep(0.001)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        try:
+            assert outer.create("outer", ["fax"]).name == "outer"
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+            thread.join()
+
+
+@pytest.fixture
+def authority_served(tmp_path, monkeypatch):
+    """A TLS server that answers the token `outer` in two parts, the second when it is told to, and others at once."""
+    ca, requests, go_on = trustme.CA(), [], threading.Event()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("localhost").configure_cert(context)
+
+    def converse(connection) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as stream:
+            received = b""
+            while not received.endswith(b"}"):
+                received += stream.recv(65536) or b"}"
+            outer = b"outer" in received
+            answer = reply(described("outer" if outer else "inner"))
+            stream.sendall(answer[:60] if outer else answer)
+            if outer:
+                requests.append(received)
+                go_on.wait(30)
+                stream.sendall(answer[60:])
+            stream.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=converse, args=(server.accept()[0],), daemon=True).start()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"https://localhost:{server.getsockname()[1]}", requests, go_on
+        go_on.set()
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(30)
+
+
+def test_loops_that_ended_are_let_go(space) -> None:
+    loops = []
+    tokens = AsyncProjectTokens("example", space.project_id, space.api_token, transport=space.transport)
+
+    async def use() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await tokens.create("ci", ["fax"])
+
+    for _ in range(9):
+        asyncio.run(use())
+    gc.collect()
+    assert len([loop for loop in loops if loop() is not None]) == 1
+
+
+def test_no_more_transports_are_kept_than_calls_may_be_in_flight(space) -> None:
+    held = Held(space)
+    with space.serve() as url, ProjectTokens(url, space.project_id, space.api_token) as tokens:
+        threads = [threading.Thread(target=tokens.create, args=(f"ci-{n}", ["fax"])) for n in range(80)]
+        for thread in threads:
+            thread.start()
+        while held.requests < 80:
+            time.sleep(0.001)
+        held.release.set()
+        for thread in threads:
+            thread.join()
+        ((_, idle),) = tokens._transports._everywhere.values()
+        assert len(idle) == 64
+    assert idle == []
+
+
+class TestCancelledWhileItDeletes:
+    """asyncio's own cancellations, which anyio's shields let through, do not keep a deletion from its end."""
+
+    @pytest.mark.parametrize("how", ["timeout", "cancel"])
+    @pytest.mark.parametrize("what", ["block", "store"])
+    def test_the_token_is_deleted_all_the_same(self, space, how, what) -> None:
+        def store(_token) -> None:
+            space.fail_next(429)
+            raise ValueError
+
+        async def use(tokens) -> None:
+            if what == "store":
+                await tokens.create("ci", ["fax"], store=store)
+            async with tokens.temporary("ci", ["fax"]):
+                space.fail_next(429)
+
+        async def main() -> None:
+            async def waited(_seconds) -> None:
+                main_task.cancel() if how == "cancel" else limit.reschedule(asyncio.get_running_loop().time())
+                # The cancellation comes in the midst of the deletion.
+                for _ in range(9):
+                    await asyncio.sleep(0)
+
+            main_task = asyncio.current_task()
+            tokens = AsyncProjectTokens("example", space.project_id, space.api_token, transport=space.transport)
+            tokens._sleep = waited
+            async with asyncio.timeout(None) as limit:
+                await use(tokens)
+
+        with pytest.raises(TimeoutError if how == "timeout" else asyncio.CancelledError):
+            asyncio.run(main())
+        assert space.tokens == {}
+
+    def test_one_that_fails_is_named_on_the_cancellation(self, space, caplog) -> None:
+        async def main() -> None:
+            async def waited(_seconds) -> None:
+                main_task.cancel()
+                for _ in range(9):
+                    await asyncio.sleep(0)
+
+            main_task = asyncio.current_task()
+            tokens = AsyncProjectTokens("example", space.project_id, space.api_token, transport=space.transport)
+            tokens._sleep = waited
+            async with tokens.temporary("ci", ["fax"]):
+                space.fail_next(429)
+                space.fail_next(500)
+
+        with pytest.raises(asyncio.CancelledError) as caught:
+            asyncio.run(main())
+        (token_id,) = space.tokens
+        assert str(token_id) in "".join(caught.value.__notes__)
+        assert f"token {token_id} may still exist" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_block_of_the_other_kind_is_refused_before_anything_is_minted(space, kind) -> None:
+    client = ProjectTokens if kind == "sync" else AsyncProjectTokens
+    tokens = client("example", space.project_id, space.api_token, transport=space.transport)
+
+    async def use() -> None:
+        async with tokens.temporary("ci", ["fax"]):
+            pytest.fail("entered")
+
+    def use_sync() -> None:
+        with tokens.temporary("ci", ["fax"]):
+            pytest.fail("entered")
+
+    with pytest.raises(TypeError, match="context manager"):
+        asyncio.run(use()) if kind == "sync" else use_sync()
+    assert space.requests == []

@@ -23,6 +23,8 @@ MAX_BODY = 1024 * 1024
 # every lost connection a ConnectTimeout.
 REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 PLAIN = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.MockTransport)
+# What our own transports raise; other exceptions come from signal handlers.
+EXPECTED = (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError, ValueError, ExceptionGroup)
 
 # What to look at after a failure to connect.
 ADVICE: dict[type[BaseException], str] = {
@@ -88,7 +90,7 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
         # Who read the body may have sent it, if not by httpx; one without a body may leave before a body is asked for.
         if isinstance(failure, REFUSED) and (plain or (type(failure) is httpx.ConnectError and not seen)):
             return False
-        return seen or not (self._whole or (plain and isinstance(failure, Exception)))
+        return seen or not (self._whole or (plain and isinstance(failure, EXPECTED)))
 
 
 class Deadline:

@@ -1,5 +1,7 @@
 """An attempt, and the loop over attempts: coroutines that both clients share. Those of the sync client never wait."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import logging

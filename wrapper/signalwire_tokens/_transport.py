@@ -13,11 +13,9 @@ from urllib.request import getproxies, proxy_bypass
 import anyio.lowlevel
 import httpx
 
-from ._attempt import Attempt, current_deadline
+from ._attempt import EXPECTED, Attempt, current_deadline
 from .errors import ConfigurationError
 
-# What our own transports raise; other exceptions come from signal handlers.
-EXPECTED = (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError, ValueError, ExceptionGroup)
 # The async calls in flight at once; others wait. The pools of httpx and aiohttp take 100 by default.
 IN_FLIGHT = 64
 
