@@ -1,31 +1,24 @@
 """Reading a response: the result or the error to raise. Redaction, and the sentences about what may exist."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import attrs
+from typing import Any, TypeVar
 
 from . import errors
+from ._attempt import MAX_BODY, Attempt
 from .models import ApiToken, SecretStr
-
-if TYPE_CHECKING:
-    from ._operations import Call
 
 E = TypeVar("E", bound=errors.SignalWireError)
 
 MASK = "**********"
-MAX_BODY = 1024 * 1024
 # How much of a text from outside a message repeats.
 MAX_TEXT = 500
+ENCODINGS = ("gzip", "x-gzip", "deflate")
 REQUEST_ID_HEADERS = ("x-request-id", "x-signalwire-request-id", "request-id", "x-amzn-requestid")
 # The fields of an ErrorDetail, each under all its names.
 DETAIL_NAMES = (("type",), ("code",), ("message", "detail", "title", "error"), ("attribute",), ("url", "more_info"))
@@ -50,33 +43,7 @@ EFFECTS = {
 }
 
 
-@attrs.frozen
-class Answer:
-    """What came back: `content` as it was on the wire, `whole` unless it was cut off, and what no text may repeat."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes = attrs.field(repr=False)
-    whole: bool
-    hidden: tuple[SecretStr, ...]
-
-    def body(self) -> bytes:
-        """Return the content, decompressed as far as it goes and as a token could need."""
-        # Looked at first, as it costs less than to search the headers.
-        zipped = self.content[:1] in {b"\x1f", b"\x78"}
-        zipped = zipped and self.headers.get("content-encoding", "").lower() in {"gzip", "x-gzip", "deflate"}
-        found, rest = b"", self.content if zipped else b""
-        with contextlib.suppress(zlib.error):
-            # Members follow each other; the cap disarms a bomb.
-            while rest and len(found) < MAX_BODY:
-                # 32 lets zlib tell gzip from deflate.
-                member = zlib.decompressobj(32 + zlib.MAX_WBITS)
-                found += member.decompress(rest, MAX_BODY - len(found))
-                rest = member.unused_data
-        return found or self.content
-
-
-def redact(text: str, secrets: Iterable[SecretStr]) -> str:
+def redact(text: str, secrets: tuple[SecretStr, ...]) -> str:
     """Mask in a text that came from outside the credentials, and whatever may be a secret of the service."""
     for secret in secrets:
         text = text.replace(secret.get_secret_value(), MASK)
@@ -84,79 +51,79 @@ def redact(text: str, secrets: Iterable[SecretStr]) -> str:
     return re.sub(r"Basic (?!Constraints)\S+|[A-Za-z0-9_+=-]{40,}", MASK, text)
 
 
-def printable(text: str, secrets: Iterable[SecretStr] = ()) -> str:
+def printable(text: str, secrets: tuple[SecretStr, ...] = ()) -> str:
     """Redact what came from outside, cut it and put it on one line: it goes into logs and messages."""
     text = redact(text, secrets)[:MAX_TEXT]
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-def about(call: Call[Any], token: ApiToken | None = None) -> str:
-    """Name what a call is about."""
-    if token is not None:
-        return f"token {token.id}, name {token.name!r}, permissions {printable(','.join(token.permissions))}"
-    return f"token {call.token_id or repr((call.name or '')[:100])}"
+def request_id(attempt: Attempt) -> str | None:
+    """Return the service's name for the request."""
+    headers = attempt.headers
+    return next((printable(headers[name], attempt.hidden) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
-def sentence(call: Call[Any], problem: str, *advice: str, applied: bool, request_id: object = None) -> str:
-    """Say what failed, what may exist, and what to do next: the one text of errors, notes and log records."""
+def failed(kind: type[E], attempt: Attempt, problem: str, *advice: str, applied: bool, **fields: object) -> E:
+    """Return an error that says what failed, what may exist, and what to do next: for notes and log records, too."""
+    call, known = attempt.call, request_id(attempt)
+    about = f"token {call.token_id or repr((call.name or '')[:100])}"
     parts = "; ".join(filter(None, (EFFECTS[call.operation][0] if applied else "", *advice)))
-    known = f" [request id {request_id}]" if request_id else ""
-    return f"{call.operation} of {about(call)} failed: {problem}" + (f" ({parts})" if parts else "") + known
-
-
-def failed(kind: type[E], call: Call[Any], problem: str, *advice: str, applied: bool, **fields: object) -> E:
-    """Return an error about a call."""
-    text = sentence(call, problem, *advice, applied=applied, request_id=fields.get("request_id"))
+    text = f"{call.operation} of {about} failed: {problem}" + (f" ({parts})" if parts else "")
+    if known:
+        text, fields["request_id"] = f"{text} [request id {known}]", known
     return kind(text, operation=call.operation, may_have_applied=applied, **fields)
 
 
-def request_id(headers: Mapping[str, str], secrets: Iterable[SecretStr]) -> str | None:
-    """Return the service's name for the request."""
-    return next((printable(headers[name], secrets) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
-
-
-def outcome(call: Call[Any], answer: Answer, *, applied: bool) -> ApiToken | errors.SignalWireError | None:
-    """Return the result, or the error to raise. `applied`: an earlier attempt may have been carried out."""
-    status = answer.status
-    if status == 404 and call.operation == "delete" and (call.missing_ok or applied):
+def outcome(attempt: Attempt) -> ApiToken | errors.SignalWireError | None:
+    """Return the result of an attempt, or the error to raise."""
+    call, status = attempt.call, attempt.status
+    if status < 0:
+        return _no_response(attempt)
+    if status == 404 and call.operation == "delete" and (call.missing_ok or attempt.applied):
         return None
     if not 200 <= status < 300:
-        return _status_error(call, answer, applied=applied)
+        return _status_error(attempt)
     if call.operation != "delete":
-        return _token(call, answer)
-    if status == 204 or (answer.whole and not answer.body()):
+        return _token(attempt)
+    if status == 204 or not (attempt.content or attempt.cut_off):
         return None
-    return _invalid(call, answer, "with a body that says nothing of a deletion", {})
+    return _invalid(attempt, "with a body that says nothing of a deletion")
 
 
-def _status_error(call: Call[Any], answer: Answer, *, applied: bool) -> errors.APIStatusError:
-    status, details, retry_after = answer.status, _details(answer), _retry_after(answer.headers)
+def _no_response(attempt: Attempt) -> errors.SignalWireError:
+    kind: type[errors.SignalWireError] = errors.ConfigurationError
+    problem = "this client is closed; make a new one"
+    if attempt.reason:
+        kind, late = (errors.APITimeoutError, " in time") if attempt.late else (errors.APIConnectionError, "")
+        problem = f"no response from {attempt.request.url.host}{late}: {printable(attempt.reason, attempt.hidden)}"
+    advice = "" if attempt.sent else "nothing was sent", attempt.advice
+    return failed(kind, attempt, problem, *advice, applied=attempt.sent or attempt.applied)
+
+
+def _status_error(attempt: Attempt) -> errors.SignalWireError:
+    status, details, retry_after = attempt.status, _details(attempt), _retry_after(attempt)
     kind, advice = STATUSES.get(status, (errors.InternalServerError if status >= 500 else errors.APIStatusError, ""))
     said = (f"{d.attribute}: {d.message}" if d.attribute else str(d.message or d.code) for d in details)
     text = printable(f"HTTP {status}: {'; '.join(said)}").removesuffix(": ")
     if retry_after and status >= 429:
         advice = f"the service asks to wait {retry_after:g} s"
-    if 300 <= status < 400 and (target := printable(answer.headers.get("location", ""), answer.hidden)):
+    if 300 <= status < 400 and (target := printable(attempt.headers.get("location", ""), attempt.hidden)):
         advice = f"it redirects to {target}, and no redirect is followed; check the space"
     # A client error was refused. A redirect says nothing about the effect, nor does a 408 that a gateway gives.
-    applied = applied or not 400 <= status < 500 or status == 408
-    fields = {"request_id": request_id(answer.headers, answer.hidden), "retry_after": retry_after}
-    return failed(kind, call, text, advice, applied=applied, status_code=status, errors=details, **fields)
+    applied = attempt.applied or not 400 <= status < 500 or status == 408
+    fields = {"status_code": status, "errors": details, "retry_after": retry_after}
+    return failed(kind, attempt, text, advice, applied=applied, **fields)
 
 
-def _token(call: Call[Any], answer: Answer) -> ApiToken | errors.InvalidResponseError:
+def _token(attempt: Attempt) -> ApiToken | errors.SignalWireError:
     """Read a token out of a success, or return the error that keeps all that came."""
-    fields = _parse(answer.body())
+    call = attempt.call
     try:
-        token = call.read(fields)
+        token = call.read(_parse(attempt))
     except (AttributeError, KeyError, TypeError, ValueError):
-        return _invalid(call, answer, "without a whole token", fields)
-    minted = call.token_id is None
-    # Blank or a mask, it is no secret; and no token is minted without permissions.
-    if not token.token.get_secret_value().strip(" \t\r\n*•") or (minted and not token.permissions):
-        return _invalid(call, answer, "without a whole token", fields)
-    if not (_same(call.name or "", token.name) if minted else token.id == call.token_id):
-        return _invalid(call, answer, "about another token", fields)
+        return _invalid(attempt, "without a whole token")
+    if not (token.id == call.token_id if call.token_id else _same(call.name or "", token.name)):
+        return _invalid(attempt, "about another token")
     return token
 
 
@@ -169,68 +136,76 @@ def _same(sent: str, told: str) -> bool:
     return bool(other) and mine.startswith(shortened)
 
 
-def _invalid(call: Call[Any], answer: Answer, problem: str, fields: Any) -> errors.InvalidResponseError:
-    text = answer.body().decode("utf-8", "surrogateescape")
-    fields = _top_level(text) if fields is None else fields
-    token_id, token = (isinstance(fields, dict) and fields.get(key) for key in ("id", "token"))
-    kept = {
-        "body": SecretStr(text),
-        "token_id": printable(token_id, answer.hidden) if token_id and isinstance(token_id, str) else None,
-        "token": SecretStr(token) if token and isinstance(token, str) else None,
-        "request_id": request_id(answer.headers, answer.hidden),
-    }
-    problem = f"HTTP {answer.status} {problem}" + ("" if answer.whole else ", the response was cut off")
-    advice = f"the ID in it is {kept['token_id']}" if kept["token_id"] else ""
-    error = failed(errors.InvalidResponseError, call, problem, advice, applied=True, **kept)
+def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
+    """Return the error that keeps all that came."""
+    text, fields = _body(attempt).decode("utf-8", "surrogateescape"), _parse(attempt)
+    fields = _top_level(text) if fields is None else fields if isinstance(fields, dict) else {}
+    token_id, token = (value if isinstance(value, str) else "" for value in map(fields.get, ("id", "token")))
+    token_id = printable(token_id, attempt.hidden)
+    problem = f"HTTP {attempt.status} {problem}" + (", the response was cut off" if attempt.cut_off else "")
+    advice = f"the ID in it is {token_id}" if token_id else ""
+    kept = {"body": SecretStr(text), "token_id": token_id or None, "token": SecretStr(token) if token else None}
+    error = failed(errors.InvalidResponseError, attempt, problem, advice, applied=True, **kept)
     error.add_note("body, token_id and token of this error hold what came")
     return error
+
+
+def _body(attempt: Attempt) -> bytes:
+    """Return the body, decompressed as far as it goes and as a token could need."""
+    content = bytes(attempt.content)
+    # The content is looked at first: to search the headers takes longer.
+    zipped = content[:1] in {b"\x1f", b"\x78"} and attempt.headers.get("content-encoding", "").lower() in ENCODINGS
+    found, rest = b"", content if zipped else b""
+    with contextlib.suppress(zlib.error):
+        # Members follow each other; the cap disarms a bomb.
+        while rest and len(found) < MAX_BODY:
+            # 32 lets zlib tell gzip from deflate.
+            member = zlib.decompressobj(32 + zlib.MAX_WBITS)
+            found += member.decompress(rest, MAX_BODY - len(found))
+            rest = member.unused_data
+    return found or content
+
+
+def _parse(attempt: Attempt) -> Any:
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(_body(attempt))
+    return None
 
 
 def _top_level(text: str) -> dict[str, str]:
     """Read the strings of the outermost object, as far as the text goes."""
     fields: dict[str, str] = {}
-    depth, key = 0, ""
-    for found in re.finditer(r'"((?:[^"\\]|\\.)*)"\s*(:?)|[][{}]', text):
-        if found[0] in "{[":
-            depth, key = depth + 1, ""
-        elif found[0] in "}]":
-            depth, key = depth - 1, ""
-        elif depth == 1 and found[2]:
-            key = found[1]
-        elif depth == 1 and key:
+    depth, string = 0, r'"((?:[^"\\]|\\.)*)"'
+    for found in re.finditer(rf"{string}\s*:\s*{string}|{string}|[][{{}}]", text):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(found[0], 0)
+        if depth == 1 and found[2] is not None:
             with contextlib.suppress(ValueError):
-                fields.setdefault(key, json.loads(f'"{found[1]}"'))
+                fields.setdefault(found[1], json.loads(f'"{found[2]}"'))
     return fields
 
 
-def _parse(body: bytes) -> Any:
-    with contextlib.suppress(ValueError, RecursionError):
-        return json.loads(body)
-    return None
-
-
-def _details(answer: Answer) -> tuple[errors.ErrorDetail, ...]:
+def _details(attempt: Attempt) -> tuple[errors.ErrorDetail, ...]:
     """Read the problems out of an error's body, in any of the shapes that the platform uses."""
-    data = _parse(answer.body())
-    several = isinstance(data, dict) and isinstance(data.get("errors"), list)
-    items = [item for item in (data["errors"] if several else [data]) if isinstance(item, dict)]
-    known = [
-        [[item[n] for n in names if isinstance(item.get(n), (str, int))] for names in DETAIL_NAMES] for item in items
-    ]
-    read = ((redact(str(values[0]), answer.hidden) if values else None for values in fields) for fields in known)
-    details = [errors.ErrorDetail(*fields) for fields in read]
+    data = _parse(attempt)
+    items = data["errors"] if isinstance(data, dict) and isinstance(data.get("errors"), list) else [data]
+    details = [_detail(item, attempt.hidden) for item in items if isinstance(item, dict)]
     return tuple(detail for detail in details if detail.message or detail.code)
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def _detail(item: dict[str, Any], hidden: tuple[SecretStr, ...]) -> errors.ErrorDetail:
+    known = {name: redact(str(value), hidden) for name, value in item.items() if isinstance(value, str | int)}
+    return errors.ErrorDetail(*(next((known[n] for n in names if n in known), None) for names in DETAIL_NAMES))
+
+
+def _retry_after(attempt: Attempt) -> float | None:
     """Read a Retry-After header, seconds or a date, as seconds from now; None if it is neither."""
-    value = headers.get("retry-after", "")
+    value = attempt.headers.get("retry-after", "")
     if re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,9})?\s*", value):
         return float(value)
     if (until := _date(value)) is None:
         return None
     # By the service's own clock: this machine's may be wrong.
-    return max(0.0, (until - (_date(headers.get("date", "")) or datetime.now(UTC))).total_seconds())
+    return max(0.0, (until - (_date(attempt.headers.get("date", "")) or datetime.now(UTC))).total_seconds())
 
 
 def _date(value: str) -> datetime | None:

@@ -1,35 +1,45 @@
 """An attempt: a request that leaves once, the deadline, and what came of it."""
 
-from __future__ import annotations
-
 import contextlib
+import functools
 import re
 import socket
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
-from typing import ClassVar
+from typing import Any, Self
 
 import httpx
+
+from ._operations import Call
+from .models import SecretStr
+
+# How much of a response's body is read.
+MAX_BODY = 1024 * 1024
 
 # The kinds of failure before a connection is made, and the transports that use them for nothing else: aiohttp's calls
 # every lost connection a ConnectTimeout.
 REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 PLAIN = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.MockTransport)
 
+# Parsing a URL costs as much as all the rest of a request.
+_url = functools.lru_cache(httpx.URL)
 
-class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream):
+
+class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncIterator[bytes]):
     """A request that is its own body, which leaves once: a transport that retries by itself would mint twice.
 
     To read it, as mocks and tracing do, is not to send it, and does not make it replayable.
     """
 
-    def __init__(self, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes, timeout: float) -> None:
-        self._whole, self._taken, self._was_read = body, False, False
+    def __init__(self, call: Call[Any], origin: str, headers: Callable[..., httpx.Headers], timeout: float) -> None:
+        self._whole, self._taken, self._was_read, self.deadline = call.body, False, False, Deadline(timeout)
         waits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
-        super().__init__(method, url, headers=headers, stream=self, extensions={"timeout": waits})
+        own = headers(len(self._whole), **call.request.get("headers", {}))
+        url = _url(origin + call.request["url"])
+        super().__init__(call.request["method"], url, headers=own, stream=self, extensions={"timeout": waits})
 
     def __iter__(self) -> Iterator[bytes]:
         if self._taken:
@@ -37,8 +47,15 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream):
         self._taken = True
         yield self._whole
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Pieces(iter(self))
+    # No generator: trio warns of an async one that was left half-way.
+    def __aiter__(self) -> Self:
+        self._pieces = iter(self)
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
 
     def read(self) -> bytes:
         """Return the body."""
@@ -65,76 +82,72 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream):
         return self._taken or self._was_read or not (self._whole or isinstance(failure, Exception))
 
 
-class _Pieces(AsyncIterator[bytes]):
-    # No generator: trio warns of an async one that was left half-way.
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-
-    async def __anext__(self) -> bytes:
-        for piece in self._pieces:
-            return piece
-        raise StopAsyncIteration
-
-
 class Deadline:
     """When all that follows connecting must be done; its time begins with the first wait."""
 
-    # That of the sync attempt in this thread, for its TLS socket to read.
-    current: ClassVar[ContextVar[Deadline | None]] = ContextVar("signalwire_tokens.deadline", default=None)
-
     def __init__(self, seconds: float) -> None:
-        self._seconds, self._end = seconds, 0.0
+        self.seconds, self._end = seconds, 0.0
 
     def left(self) -> float:
         """Return the seconds that are left; raise TimeoutError if there are none."""
         now = time.monotonic()
-        self._end = self._end or now + self._seconds
+        self._end = self._end or now + self.seconds
         if now >= self._end:
             raise TimeoutError("the attempt's time is up")
         return self._end - now
 
 
-class Attempt:
-    """A request, and what came of it: a response, whole or in part, or the reason for which none came."""
+# That of the sync attempt in this thread, for its TLS socket to read.
+current_deadline: ContextVar[Deadline | None] = ContextVar("signalwire_tokens.deadline", default=None)
 
-    def __init__(self, request: Request, timeout: float, limit: int) -> None:
+
+class Attempt:
+    """A request of a call, and what came of it: a response, whole or in part, or the reason for which none came.
+
+    `hidden` is what no text may repeat. `applied`: an earlier attempt may have been carried out.
+    """
+
+    # Below any status until a response comes.
+    status, headers = -1, httpx.Headers()
+    sent = cut_off = late = False
+    reason = advice = ""
+
+    def __init__(self, call: Call[Any], request: Request, hidden: tuple[SecretStr, ...], *, applied: bool) -> None:
+        self.call, self.request, self.hidden, self.applied = call, request, hidden, applied
         # What the caller is handling is his own.
-        self.outer = sys.exc_info()[1]
-        self.request, self.timeout, self.deadline = request, timeout, Deadline(timeout)
-        self.response: httpx.Response | None = None
-        self.content, self._limit = bytearray(), limit
-        self.sent = self.cut_off = self.late = False
-        self.reason, self.causes = "", list[type[BaseException]]()
+        self.outer, self.content = sys.exc_info()[1], bytearray()
+
+    def begin(self, response: httpx.Response) -> Any:
+        """Keep the head of a response; return its body's stream."""
+        self.status, self.headers = response.status_code, response.headers
+        # A transport that was passed in may have read it already.
+        return httpx.ByteStream(response.content) if response.is_stream_consumed else response.stream
 
     def feed(self, chunk: bytes) -> bool:
         """Keep a piece of the response's body and tell whether more is wanted."""
-        self.content += chunk[: self._limit - len(self.content)]
-        return len(self.content) < self._limit
+        self.content += chunk[: MAX_BODY - len(self.content)]
+        return len(self.content) < MAX_BODY
 
-    def fail(self, failure: BaseException, transport: object) -> None:
+    def fail(self, failure: BaseException, transport: object, proxy: str) -> None:
         """Keep what there is to say of a failure, and nothing of the failure: its frames hold the credentials."""
         links = list(_links(failure, self.outer))
-        self.causes = [type(link) for link in links]
-        self.cut_off = self.response is not None
+        kinds = [type(link) for link in links]
+        self.cut_off = self.status >= 0
         self.sent = self.cut_off or self.request.sent(failure, transport)
         # httpx-aiohttp calls every lost connection a ConnectTimeout; its cause says what it was.
-        told = next((link for link in links if type(link).__module__.startswith("aiohttp")), failure)
-        self.late = isinstance(told, (httpx.TimeoutException, TimeoutError))
+        told = next((kind for kind in kinds if kind.__module__.startswith("aiohttp")), kinds[0])
+        self.late = issubclass(told, (httpx.TimeoutException, TimeoutError))
         # Some transports leave it to the cause to say why.
-        link, text = next(((link, text) for link in links if (text := _text(link))), (failure, ""))
-        if self.sent:
-            # Parsers quote what they could not read, which may be a new token.
-            text = re.split(r"""(?:bytearray\()?\bb['"]|["{<]""", text)[0]
+        link = next(filter(_text, links), failure)
+        # Parsers quote what they could not read, which may be a new token.
+        text = re.split(r"""(?:bytearray\()?\bb['"]|["{<]""", _text(link))[0] if self.sent else _text(link)
         self.reason = f"{type(link).__name__}: {text}".removesuffix(": ")
-
-    def advice(self, proxy: str) -> str:
-        """Say what to look at after a failure to connect, if that can be told."""
-        if ssl.SSLCertVerificationError in self.causes:
-            return "SSL_CERT_FILE names the certificate authorities to trust"
-        if proxy and not self.sent:
-            return f"the proxy {proxy} was used; look at HTTPS_PROXY and NO_PROXY"
-        unknown = socket.gaierror in self.causes
-        return "the name cannot be resolved; check the space (SIGNALWIRE_SPACE)" if unknown else ""
+        if ssl.SSLCertVerificationError in kinds:
+            self.advice = "SSL_CERT_FILE names the certificate authorities to trust"
+        elif proxy and not self.sent:
+            self.advice = f"the proxy {proxy} was used; look at HTTPS_PROXY and NO_PROXY"
+        elif socket.gaierror in kinds:
+            self.advice = "the name cannot be resolved; check the space (SIGNALWIRE_SPACE)"
 
 
 def _text(link: BaseException) -> str:

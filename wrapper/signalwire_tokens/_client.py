@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import time
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Self, TypeAlias
-from uuid import UUID
+from typing import Self
 
 import anyio
 import httpx
@@ -16,9 +13,7 @@ from . import _operations, _transport
 from ._rotation import Rotating, Store, Temporary
 from ._sending import __version__ as __version__  # noqa: PLC0414 - public, too
 from ._sending import run
-from .models import ApiToken, Permissions
-
-Id: TypeAlias = UUID | str
+from .models import ApiToken, Id, Permissions
 
 
 class ProjectTokens(Rotating[httpx.BaseTransport]):
@@ -49,8 +44,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         ...     vault.write("signalwire/ci", created.token.get_secret_value())
     """
 
-    _sleep, _shield, _awaits = staticmethod(time.sleep), contextlib.nullcontext, False
-    _transports_class = _transport.SyncTransports
+    _sleep, _transports_class = staticmethod(time.sleep), _transport.SyncTransports
 
     def create(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None
@@ -132,8 +126,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         Example:
             >>> tokens.rotate(old_id, "ci", ["fax"], store=lambda new: vault.write("ci", new.token.get_secret_value()))
         """
-        old, new = _operations.delete(token_id), _operations.create(name, permissions, subproject_id)
-        return run(self._rotate(old, new, store))
+        return run(self._rotate(token_id, _operations.create(name, permissions, subproject_id), store))
 
     def temporary(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
@@ -150,8 +143,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
             >>> with tokens.temporary("job", ["messaging"]) as token:
             ...     run_job(token.token.get_secret_value())
         """
-        new = _operations.create(name, permissions, subproject_id)
-        return Temporary(new, self._call, self._discard)
+        return Temporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
 
     def close(self) -> None:
         """Close the connections that are idle; each call in flight closes its own. Closing twice does no harm."""
@@ -177,8 +169,7 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
         ...     await vault.write("signalwire/ci", created.token.get_secret_value())
     """
 
-    _sleep, _shield, _awaits = staticmethod(anyio.sleep), functools.partial(anyio.CancelScope, shield=True), True
-    _transports_class = _transport.AsyncTransports
+    _sleep, _transports_class = staticmethod(anyio.sleep), _transport.AsyncTransports
 
     async def create(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None
@@ -200,15 +191,13 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
         self, token_id: Id, name: str, permissions: Permissions, *, store: Store, subproject_id: Id | None = None
     ) -> ApiToken:
         """Put a new token in an old one's place. As `ProjectTokens.rotate`, awaited, and so is what `store` returns."""
-        old, new = _operations.delete(token_id), _operations.create(name, permissions, subproject_id)
-        return await self._rotate(old, new, store)
+        return await self._rotate(token_id, _operations.create(name, permissions, subproject_id), store)
 
     def temporary(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
     ) -> AbstractAsyncContextManager[ApiToken]:
         """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
-        new = _operations.create(name, permissions, subproject_id)
-        return Temporary(new, self._call, self._discard)
+        return Temporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop. As `ProjectTokens.close`, awaited."""

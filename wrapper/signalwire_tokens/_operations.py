@@ -3,8 +3,6 @@
 Nothing else calls `signalwire_rest`, so a rename upstream ends here.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any, Generic, TypeVar, cast
@@ -17,7 +15,7 @@ from signalwire_rest.api.project_tokens import create_token, delete_token, updat
 from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
 from signalwire_rest.types import UNSET
 
-from .models import ApiToken, Permissions, SecretStr, UnlistedPermission, parse_permissions
+from .models import ApiToken, Id, Permissions, SecretStr, UnlistedPermission, parse_permissions
 
 T = TypeVar("T")
 
@@ -43,39 +41,37 @@ class Call(Generic[T]):
         """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""
         # Examples of what else the description requires: no token is lost over what is not read here.
         response = TokenResponse.from_dict({**CREATE_TOKEN[1], **{name: fields[name] for name in FIELDS}})
-        if not isinstance(fields["permissions"], list):
-            raise TypeError
+        # Blank or a mask, it is no secret; and no token is minted without permissions.
+        granted = isinstance(fields["permissions"], list) and (self.token_id or response.permissions)
+        if not (granted and response.token.strip(" \t\r\n*•")):
+            raise ValueError
         # What the service grants can be sent back as it is; what is no string is left to the model to refuse.
         permissions = (UnlistedPermission(p) if type(p) is str else cast("Any", p) for p in response.permissions)
         return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))
 
 
-def create(name: str, permissions: Permissions, subproject_id: UUID | str | None) -> Call[ApiToken]:
+# The model takes the enum alone, and an UnlistedPermission serves in its place: hence Any, here and below.
+def create(name: str, permissions: Permissions, subproject_id: Id | None) -> Call[ApiToken]:
     """Describe the minting of a token; raise TypeError or ValueError for arguments that cannot be right."""
-    # The ignored types, here and below: the model takes the enum alone, and an UnlistedPermission serves in its place.
-    request = CreateTokenRequest(
-        name=_checked_name(name),
-        permissions=parse_permissions(permissions),  # type: ignore[arg-type]
-        subproject_id=UNSET if subproject_id is None else checked_id("subproject_id", subproject_id),
-    )
+    granted: Any = parse_permissions(permissions)
+    subproject = UNSET if subproject_id is None else _checked_id("subproject_id", subproject_id)
+    request = CreateTokenRequest(name=_checked_name(name), permissions=granted, subproject_id=subproject)
     return Call("create", create_token._get_kwargs(body=request), name=name)
 
 
-def update(token_id: UUID | str, name: str | None, permissions: Permissions | None) -> Call[ApiToken]:
+def update(token_id: Id, name: str | None, permissions: Permissions | None) -> Call[ApiToken]:
     """Describe a change of a token; raise TypeError or ValueError for arguments that cannot be right."""
     if name is None and permissions is None:
         raise ValueError("nothing to change: give name, permissions or both")
-    request = UpdateTokenRequest(
-        name=UNSET if name is None else _checked_name(name),
-        permissions=UNSET if permissions is None else parse_permissions(permissions),  # type: ignore[arg-type]
-    )
-    token = checked_id("token_id", token_id)
+    granted: Any = UNSET if permissions is None else parse_permissions(permissions)
+    request = UpdateTokenRequest(name=UNSET if name is None else _checked_name(name), permissions=granted)
+    token = _checked_id("token_id", token_id)
     return Call("update", update_token._get_kwargs(token, body=request), token, name)
 
 
-def delete(token_id: UUID | str, *, missing_ok: bool = False) -> Call[None]:
+def delete(token_id: Id, *, missing_ok: bool = False) -> Call[None]:
     """Describe the deletion of a token; raise TypeError or ValueError for an ID that cannot be right."""
-    token = checked_id("token_id", token_id)
+    token = _checked_id("token_id", token_id)
     return Call("delete", delete_token._get_kwargs(token), token, missing_ok=missing_ok)
 
 
@@ -89,7 +85,7 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def checked_id(argument: str, value: UUID | str) -> UUID:
+def _checked_id(argument: str, value: Id) -> UUID:
     """Return an ID as a UUID; raise TypeError or ValueError, if none."""
     if not isinstance(value, (UUID, str)):
         hint = ", pass the token's id" if isinstance(value, ApiToken) or hasattr(value, "get_secret_value") else ""

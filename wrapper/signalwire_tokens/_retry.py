@@ -1,7 +1,5 @@
 """The retry policy: given a failure, how long to wait before the next attempt, or to give up."""
 
-from __future__ import annotations
-
 from .errors import APIConnectionError, SignalWireError
 
 LONGEST_WAIT = 60.0

@@ -1,20 +1,16 @@
 """Mint and store, rotate, discard: coroutines that both clients share."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 import os
 import weakref
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, cast
 
 from . import _operations
-from ._operations import Call
 from ._sending import Sender, Transport, run, tell
 from .errors import NotFoundError, RotationError, SignalWireError
-from .models import ApiToken
+from .models import ApiToken, Id
 
 Store: TypeAlias = Callable[[ApiToken], object]
 
@@ -28,22 +24,19 @@ async def _refused(stored: object) -> None:
 class Rotating(Sender[Transport]):
     """What mints, stores and deletes in one step."""
 
-    # What only a client knows.
-    _awaits: bool
-    _shield: Callable[[], AbstractContextManager[Any]]
-
-    async def _create(self, new: Call[ApiToken], store: Store | None, stays: str = "") -> ApiToken:
+    async def _create(self, new: _operations.Call[ApiToken], store: Store | None, stays: str = "") -> ApiToken:
         """Mint a token and let `store` persist it: what cannot be stored is deleted. `stays` names what it replaces."""
-        if store is not None and not callable(store):
+        # Only a rotation must have one.
+        if not callable(store) and (store is not None or stays):
             raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
-        if not self._awaits and inspect.iscoroutinefunction(store):
+        if not self._transports.awaits and inspect.iscoroutinefunction(store):
             raise TypeError("store is a coroutine function; AsyncProjectTokens awaits it")
         process, created = os.getpid(), None
         try:
             created = await self._call(new)
             stored = store(created) if store else None
             if inspect.isawaitable(stored):
-                await (stored if self._awaits else _refused(stored))
+                await (stored if self._transports.awaits else _refused(stored))
         except BaseException as failure:
             # A child of fork that leaves the store of its parent has nothing to delete or to say.
             if created is None or process != os.getpid():
@@ -60,10 +53,9 @@ class Rotating(Sender[Transport]):
             raise
         return created
 
-    async def _rotate(self, old: Call[None], new: Call[ApiToken], store: Store) -> ApiToken:
+    async def _rotate(self, token_id: Id, new: _operations.Call[ApiToken], store: Store) -> ApiToken:
         """Mint a token, let `store` persist it, and delete the old one."""
-        if store is None:
-            raise TypeError("store must be a function that takes the new token, not NoneType")
+        old = _operations.delete(token_id)
         created = await self._create(new, store, f", and the old token {old.token_id} stays")
         try:
             await self._call(old)
@@ -88,7 +80,7 @@ class Rotating(Sender[Transport]):
         """
         deletion = _operations.delete(token.id, missing_ok=True)
         try:
-            with self._shield():
+            with self._transports.shield():
                 await self._call(deletion)
         except BaseException as failure:
             ended = f"{what} failed with {type(leaving).__name__}, and then " if isinstance(leaving, Exception) else ""
@@ -106,7 +98,7 @@ class Rotating(Sender[Transport]):
 class Temporary:
     """A token for the time of a block, deleted on every way out; either client uses its own half."""
 
-    def __init__(self, new: Call[ApiToken], mint: Callable[[Call[ApiToken]], Any], discard: Callable[..., Any]) -> None:
+    def __init__(self, new: _operations.Call[ApiToken], mint: Callable[..., Any], discard: Callable[..., Any]) -> None:
         self._new, self._mint, self._discard = new, mint, discard
 
     async def __aenter__(self) -> ApiToken:
@@ -133,7 +125,7 @@ class Temporary:
         run(self.__aexit__(kind, leaving, frames))
 
 
-def _warn(new: Call[ApiToken], token: ApiToken, process: int) -> None:
+def _warn(new: _operations.Call[ApiToken], token: ApiToken, process: int) -> None:
     if process == os.getpid():
         text = f"token {token.id} may still exist, delete it: its block was left without a deletion"
         tell(logging.ERROR, text, new, token)

@@ -1,7 +1,5 @@
 """An attempt, and the loop over attempts: coroutines that both clients share. Those of the sync client never wait."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import logging
@@ -10,15 +8,14 @@ import random
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Generic, TypeVar, cast
-from uuid import UUID
 
 import httpx
 
 from . import _answers, _credentials, _retry, _transport
 from ._attempt import Attempt, Request, forget_frames
 from ._operations import Call
-from .errors import APIConnectionError, APITimeoutError, ConfigurationError, SignalWireError
-from .models import ApiToken, Secret
+from .errors import SignalWireError
+from .models import ApiToken, Id, Secret
 
 __version__ = "0.1.0"
 
@@ -26,9 +23,6 @@ T = TypeVar("T")
 Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
 logger = logging.getLogger("signalwire_tokens")
-
-# Parsing a URL costs as much as all the rest of a request.
-_url = functools.lru_cache(httpx.URL)
 
 
 def tell(
@@ -73,7 +67,7 @@ class Sender(Generic[Transport]):
     def __init__(
         self,
         space: str | None = None,
-        project_id: UUID | str | None = None,
+        project_id: Id | None = None,
         api_token: Secret | None = None,
         *,
         timeout: float = 30.0,
@@ -82,7 +76,7 @@ class Sender(Generic[Transport]):
     ) -> None:
         # Masked at once, in the very names, so that no traceback shows them.
         space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
-        credentials = _credentials.resolve(*given)
+        self._origin, project, authorization, self._hidden = _credentials.resolve(*given)
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
             raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
         if not 0 < timeout < threading.TIMEOUT_MAX:
@@ -91,19 +85,18 @@ class Sender(Generic[Transport]):
             raise TypeError(f"max_retries must be an int, not {type(max_retries).__name__}")
         if max_retries < 0:
             raise ValueError("max_retries must not be negative; 0 makes one attempt of every call")
-        self._transports = self._transports_class(transport, credentials.origin)
-        self._origin, self._hidden = credentials.origin, credentials.hidden
-        self._about = f"(space={credentials.origin!r}, project_id={credentials.project_id!r})"
+        self._transports = self._transports_class(transport, self._origin)
+        self._about = f"(space={self._origin!r}, project_id={project!r})"
         self._timeout, self._max_retries = float(timeout), max_retries
         agent = f"signalwire-tokens/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
-        fixed = {"Host": httpx.URL(credentials.origin).netloc.decode(), "Accept": "application/json"}
+        fixed = {"Host": httpx.URL(self._origin).netloc.decode(), "Accept": "application/json"}
         fixed |= {"Accept-Encoding": "identity", "User-Agent": agent}
 
         @functools.lru_cache(maxsize=256)
         def headers(length: int, **described: str) -> httpx.Headers:
             # A length even for no body: without it some transports announce a chunked one. As httpx.Headers, which
             # mask the credentials in their repr.
-            credential = {"Authorization": credentials.authorization.get_secret_value()}
+            credential = {"Authorization": authorization.get_secret_value()}
             return httpx.Headers({**fixed, **described, "Content-Length": str(length), **credential})
 
         self._headers = headers
@@ -112,13 +105,14 @@ class Sender(Generic[Transport]):
         """Make a call, with retries where the policy allows them; return its result or raise its error."""
         applied, number = False, 0
         while True:
-            attempt, result, pause = self._attempt(call), None, None
+            request = Request(call, self._origin, self._headers, self._timeout)
+            attempt, pause = Attempt(call, request, self._hidden, applied=applied), None
             try:
-                result = await self._outcome(call, attempt, applied=applied)
+                await self._transports.exchange(attempt)
+                result = _answers.outcome(attempt)
                 if not isinstance(result, SignalWireError):
-                    self._log_success(call, attempt, result)
+                    _log_success(attempt, result)
                     return cast("T", result)
-                applied = result.may_have_applied
                 if number < self._max_retries:
                     pause = _retry.wait(result, number, self._random(), cut_off=attempt.cut_off)
                 if pause is not None:
@@ -128,55 +122,32 @@ class Sender(Generic[Transport]):
                         await waited
             except BaseException as interruption:
                 forget_frames(interruption, attempt.outer)
-                done = applied or attempt.sent if result is None else getattr(result, "may_have_applied", True)
-                self._tell_interrupted(call, attempt, interruption, applied=done)
+                _tell_interrupted(attempt, interruption)
                 raise
             if pause is None:
                 raise result
-            number += 1
-
-    def _attempt(self, call: Call[Any]) -> Attempt:
-        described, content = call.request, call.body
-        headers = self._headers(len(content), **described.get("headers", {}))
-        url = _url(self._origin + described["url"])
-        request = Request(described["method"], url, headers, content, self._timeout)
-        return Attempt(request, self._timeout, _answers.MAX_BODY)
-
-    async def _outcome(self, call: Call[Any], attempt: Attempt, *, applied: bool) -> Any:
-        """Make an attempt; return the result, or the error to raise. `applied`: an earlier one may have worked."""
-        if not await self._transports.exchange(attempt):
-            problem = "this client is closed; make a new one"
-            return _answers.failed(ConfigurationError, call, problem, "nothing was sent", applied=applied)
-        if attempt.response is not None:
-            return self._read(call, attempt, applied=applied)
-        kind, late = (APITimeoutError, " in time") if attempt.late else (APIConnectionError, "")
-        problem = (
-            f"no response from {attempt.request.url.host}{late}: {_answers.printable(attempt.reason, self._hidden)}"
-        )
-        advice = "" if attempt.sent else "nothing was sent", attempt.advice(self._transports.proxy)
-        return _answers.failed(kind, call, problem, *advice, applied=attempt.sent or applied)
-
-    def _read(self, call: Call[Any], attempt: Attempt, *, applied: bool) -> Any:
-        response, content = cast("httpx.Response", attempt.response), bytes(attempt.content)
-        answer = _answers.Answer(response.status_code, response.headers, content, not attempt.cut_off, self._hidden)
-        return _answers.outcome(call, answer, applied=applied)
-
-    def _log_success(self, call: Call[Any], attempt: Attempt, result: Any) -> None:
-        # No text is built that nobody wants.
-        if logger.isEnabledFor(logging.INFO):
-            request_id = _answers.request_id(cast("httpx.Response", attempt.response).headers, self._hidden)
-            text = f"{call.operation}: {_answers.about(call, result)}, request id {request_id}"
-            tell(logging.INFO, text, call, result, request_id=request_id)
-
-    def _tell_interrupted(
-        self, call: Call[Any], attempt: Attempt, interruption: BaseException, *, applied: bool
-    ) -> None:
-        """Say what may exist, or that nothing was done, when a cancellation or an exit cuts a call off."""
-        came = None if attempt.response is None else self._read(call, attempt, applied=True)
-        known = getattr(came, "id", None) or getattr(came, "token_id", None)
-        advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[call.operation][1]
-        text = _answers.sentence(call, f"interrupted by {type(interruption).__name__}", advice, applied=applied)
-        tell(logging.WARNING if applied else logging.INFO, text, call, came, leaving=interruption)
+            applied, number = result.may_have_applied, number + 1
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self._about}"
+
+
+def _log_success(attempt: Attempt, token: ApiToken | None) -> None:
+    # No text is built that nobody wants.
+    if logger.isEnabledFor(logging.INFO):
+        call, request_id, about = attempt.call, _answers.request_id(attempt), str(attempt.call.token_id)
+        if token is not None:
+            about = f"{token.id}, name {token.name!r}, permissions {_answers.printable(','.join(token.permissions))}"
+        text = f"{call.operation}: token {about}, request id {request_id}"
+        tell(logging.INFO, text, call, token, request_id=request_id)
+
+
+def _tell_interrupted(attempt: Attempt, interruption: BaseException) -> None:
+    """Say what may exist, or that nothing was done, when a cancellation or an exit cuts a call off."""
+    came = _answers.outcome(attempt)
+    applied = getattr(came, "may_have_applied", True)
+    known = getattr(came, "id", None) or getattr(came, "token_id", None)
+    advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[attempt.call.operation][1]
+    problem = f"interrupted by {type(interruption).__name__}"
+    text = str(_answers.failed(SignalWireError, attempt, problem, advice, applied=applied))
+    tell(logging.WARNING if applied else logging.INFO, text, attempt.call, came, leaving=interruption)

@@ -1,22 +1,18 @@
 """The only door to the HTTP library, with `_attempt`: own and given transports, TLS trust and proxies."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary
 
-import anyio
 import anyio.lowlevel
 import httpx
 
-from ._attempt import Attempt, Deadline
+from ._attempt import Attempt, current_deadline
 from .errors import ConfigurationError
 
 # The async calls in flight at once; others wait. The pools of httpx and aiohttp take 100 by default.
@@ -27,13 +23,8 @@ class _BoundedSocket(ssl.SSLSocket):
     """A TLS socket whose waits all end with the deadline of the attempt; httpx bounds each by itself."""
 
     def settimeout(self, value: float | None) -> None:
-        deadline = Deadline.current.get()
+        deadline = current_deadline.get()
         super().settimeout(deadline.left() if deadline and value else value)
-
-
-def tls_context() -> ssl.SSLContext:
-    """Return the context for the trust settings as they are now; clients with the same settings share it."""
-    return _tls_context(*map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))))
 
 
 def _state(path: str | None) -> object:
@@ -65,8 +56,10 @@ def _proxy(url: httpx.URL, tls: ssl.SSLContext) -> httpx.Proxy | None:
 class SyncTransports:
     """One transport for each call in flight, kept for another call after a whole exchange and closed after all else."""
 
-    _base: ClassVar[type[Any]] = httpx.BaseTransport
-    _plain: ClassVar[Callable[..., Any]] = httpx.HTTPTransport
+    awaits: ClassVar[bool] = False
+    shield: ClassVar[Any] = contextlib.nullcontext
+    _base: ClassVar[Any] = httpx.BaseTransport
+    _plain: ClassVar[Any] = httpx.HTTPTransport
 
     def __init__(self, given: Any, origin: str) -> None:
         if given is not None and not isinstance(given, self._base):
@@ -77,7 +70,9 @@ class SyncTransports:
         self._everywhere: dict[int, Any] = {}
         try:
             if given is None:
-                tls, limits = tls_context(), httpx.Limits(max_connections=1)
+                # Clients with the same trust settings share a context; it is made anew when they change.
+                trust = map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+                tls, limits = _tls_context(*trust), httpx.Limits(max_connections=1)
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
                 self._new = functools.partial(self._plain, verify=tls, proxy=proxy, limits=limits)
@@ -91,35 +86,27 @@ class SyncTransports:
             looked_at = "SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
             raise ConfigurationError(f"the HTTP transport cannot be set up; look at {looked_at}: {problem}")
 
-    async def exchange(self, attempt: Attempt) -> bool:
-        """Send the request and read the response into the attempt; False if the client is closed."""
+    async def exchange(self, attempt: Attempt) -> None:
+        """Send the request and read the response into the attempt."""
         (turns, idle), transport, whole = self._here(), self._given, False
         # An attempt's time begins with its turn.
         async with turns:
             if self.closed:
-                return False
+                return
             try:
-                with self._bound(attempt) as scope:
-                    try:
-                        transport = transport or self._take(idle)
-                        whole = await self._talk(transport, attempt)
-                    except BaseException as failure:
-                        attempt.fail(failure, transport)
-                        if not isinstance(failure, Exception):
-                            raise
-                if scope is not None and scope.cancelled_caught:
-                    attempt.fail(TimeoutError(), transport)
+                # Other threads may take the last one.
+                with contextlib.suppress(IndexError):
+                    transport = transport or idle.pop()
+                transport = transport or self._new()
+                whole = await self._talk(transport, attempt)
+            except BaseException as failure:
+                attempt.fail(failure, transport, self.proxy)
+                if not isinstance(failure, Exception):
+                    raise
             finally:
-                if transport is not None and transport is not self._given:
+                if transport is not self._given:
                     idle += [transport] if whole else []
                     await self._close([transport] if not whole else idle if self.closed else [])
-        return True
-
-    def _take(self, idle: list[Any]) -> Any:
-        # Other threads may take the last one.
-        with contextlib.suppress(IndexError):
-            return idle.pop()
-        return self._new()
 
     async def close(self) -> None:
         """Close what is idle; each call in flight closes its own."""
@@ -128,27 +115,21 @@ class SyncTransports:
 
     # From here on, what waits in another way in async.
 
-    def _here(self) -> tuple[Any, list[Any]]:
+    def _here(self) -> Any:
         """Return the turns and the idle transports of this process, and in async of this event loop."""
-        process = os.getpid()
-        here: tuple[Any, list[Any]] | None = self._everywhere.get(process)
-        return here or self._everywhere.setdefault(process, (contextlib.nullcontext(), []))
-
-    def _bound(self, _attempt: Attempt) -> contextlib.AbstractContextManager[anyio.CancelScope | None]:
-        return contextlib.nullcontext()
+        return self._everywhere.setdefault(os.getpid(), (contextlib.nullcontext(), []))
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         """Send, and read the response; tell whether it was read to its end."""
-        Deadline.current.set(attempt.deadline)
-        attempt.response = response = transport.handle_request(attempt.request)
+        current_deadline.set(attempt.request.deadline)
+        body = attempt.begin(transport.handle_request(attempt.request))
         try:
-            # A transport that was passed in may have read it already.
-            for chunk in (response.content,) if response.is_stream_consumed else response.stream:
+            for chunk in body:
                 if not attempt.feed(chunk):
                     return False
-                attempt.deadline.left()
+                attempt.request.deadline.left()
         finally:
-            response.stream.close()
+            body.close()
         return True
 
     async def _close(self, transports: list[Any]) -> None:
@@ -161,34 +142,31 @@ class SyncTransports:
 class AsyncTransports(SyncTransports):
     """The same for an async client."""
 
+    awaits, shield = True, functools.partial(anyio.CancelScope, shield=True)
     _base, _plain = httpx.AsyncBaseTransport, httpx.AsyncHTTPTransport
 
-    def _here(self) -> tuple[Any, list[Any]]:
+    def _here(self) -> Any:
         process, loop = os.getpid(), anyio.lowlevel.current_token().native_token
         loops = self._everywhere.get(process) or self._everywhere.setdefault(process, WeakKeyDictionary())
-        here: tuple[Any, list[Any]] | None = loops.get(loop)
-        return here or loops.setdefault(loop, (anyio.Semaphore(IN_FLIGHT, fast_acquire=True), []))
-
-    def _bound(self, attempt: Attempt) -> anyio.CancelScope:
-        return anyio.move_on_after(attempt.timeout)
+        return loops.get(loop) or loops.setdefault(loop, (anyio.Semaphore(IN_FLIGHT, fast_acquire=True), []))
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         if transport is not self._given:
             # One bound on the whole is enough, and another on each wait takes time.
             attempt.request.extensions.clear()
-        attempt.response = response = await transport.handle_async_request(attempt.request)
-        try:
-            if response.is_stream_consumed:
-                return attempt.feed(response.content)
-            async for chunk in response.stream:
-                if not attempt.feed(chunk):
-                    return False
-        finally:
-            await response.stream.aclose()
-        return True
+        with anyio.move_on_after(attempt.request.deadline.seconds):
+            body = attempt.begin(await transport.handle_async_request(attempt.request))
+            try:
+                async for chunk in body:
+                    if not attempt.feed(chunk):
+                        return False
+            finally:
+                await body.aclose()
+            return True
+        raise TimeoutError
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:
             # In the midst of a cancellation too, or the socket stays open.
-            with anyio.CancelScope(shield=True), contextlib.suppress(Exception):
+            with self.shield(), contextlib.suppress(Exception):
                 await transports.pop().aclose()

@@ -1,7 +1,5 @@
 """What the library raises. Every message is safe to log: no credential and no secret is in it."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
@@ -100,9 +98,9 @@ class InvalidResponseError(SignalWireError):
     """
 
     may_have_applied: bool = True
-    body: SecretStr | None = None
+    body: "SecretStr | None" = None
     token_id: str | None = None
-    token: SecretStr | None = None
+    token: "SecretStr | None" = None
     request_id: str | None = None
 
     def __copy__(self, _memo: object = None) -> Self:

@@ -1,7 +1,5 @@
 """What calls take and return: tokens, secrets and permissions."""
 
-from __future__ import annotations
-
 import difflib
 import hmac
 from collections.abc import Iterable, Mapping
@@ -14,8 +12,9 @@ from attrs.validators import deep_iterable, instance_of
 from signalwire_rest.models.permission import Permission as Permission  # noqa: PLC0414 - this module's, too
 from signalwire_rest.models.permission import PermissionName as PermissionName  # noqa: PLC0414
 
-# The dashboard's names for permissions that the API calls otherwise.
+# What is longer is not repeated in a message: it may be a secret.
 LONGEST_SHOWN = 24
+# The dashboard's names for permissions that the API calls otherwise.
 DASHBOARD_NAMES = {"voice": "calling", "tasks": "tasking"}
 
 
@@ -84,6 +83,7 @@ class UnlistedPermission(str):
         return str(self)
 
 
+Id: TypeAlias = UUID | str
 Permissions: TypeAlias = Iterable[Permission | PermissionName | UnlistedPermission]
 
 
@@ -114,7 +114,6 @@ _BY_VALUE = {permission.value: permission for permission in Permission}
 def parse_permissions(values: Iterable[str]) -> list[Permission | UnlistedPermission]:
     """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
     if isinstance(values, str):
-        # A long one is not repeated, here and below: it may be a secret.
         such = f", such as [{str(values)!r}]" if len(values) <= LONGEST_SHOWN else ""
         raise ValueError(f"permissions must be a list{such}, not a bare string")  # noqa: TRY004
     if isinstance(values, Mapping):
