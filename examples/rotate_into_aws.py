@@ -8,6 +8,7 @@ The secret is a JSON object with the token's `id` and `token`, as the command ma
 
 import json
 import sys
+from uuid import UUID
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,7 +18,12 @@ from signalwire_tokens import ApiToken, Permission, ProjectTokens, RotationError
 
 def main(secret_id: str) -> None:
     vault = boto3.client("secretsmanager")
-    held = json.loads(vault.get_secret_value(SecretId=secret_id)["SecretString"])
+    text = vault.get_secret_value(SecretId=secret_id).get("SecretString", "")
+    try:
+        held = json.loads(text)
+        old = UUID(held["id"])
+    except (ValueError, LookupError, TypeError):
+        sys.exit(f"not rotated: {secret_id} holds no JSON object with an `id`; make it as above, with --format json")
 
     def store(new: ApiToken) -> None:
         # ID and secret in one value, so that they cannot disagree. The SDK repeats a call whose response is lost, and
@@ -26,11 +32,13 @@ def main(secret_id: str) -> None:
         vault.put_secret_value(SecretId=secret_id, SecretString=json.dumps(value))
 
     with ProjectTokens() as tokens:
-        new = tokens.rotate(held["id"], "calls", [Permission.CALLING], store=store)
-    print(f"{secret_id} holds {new.id} now, and {held['id']} is deleted")
+        new = tokens.rotate(old, "calls", [Permission.CALLING], store=store)
+    print(f"{secret_id} holds {new.id} now, and {old} is deleted")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
     except RotationError as error:

@@ -37,7 +37,9 @@ def main(token_id: str, file: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
-    except (SignalWireError, OSError) as error:
+    except (SignalWireError, OSError, ValueError) as error:
         sys.exit(f"rotation failed: {error}")

@@ -46,10 +46,12 @@ def main(token_id: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
     except RotationError as error:
         # The new one is in use, so going on is safe; the old one is for a person to look after.
         sys.exit(f"delete {error.old_token_id} by hand: {error}")
-    except (SignalWireError, subprocess.CalledProcessError) as error:
+    except (SignalWireError, OSError, ValueError, subprocess.CalledProcessError) as error:
         sys.exit(f"not rotated: {error}")

@@ -11,6 +11,7 @@ import base64
 import json
 import subprocess
 import sys
+from uuid import UUID
 
 from signalwire_tokens import ApiToken, Permission, ProjectTokens, RotationError, SignalWireError
 
@@ -23,7 +24,10 @@ def kubectl(*arguments: str, manifest: str | None = None) -> str:
 
 def main(name: str) -> None:
     secret = json.loads(kubectl("get", "secret", name, "--output=json"))
-    old = base64.b64decode(secret["data"]["SIGNALWIRE_API_TOKEN_ID"]).decode()
+    try:
+        old = UUID(base64.b64decode(secret["data"]["SIGNALWIRE_API_TOKEN_ID"]).decode())
+    except (ValueError, LookupError):
+        sys.exit(f"not rotated: secret {name} has no SIGNALWIRE_API_TOKEN_ID; make it as above, with --format env")
 
     def store(new: ApiToken) -> None:
         data = {"SIGNALWIRE_API_TOKEN_ID": str(new.id), "SIGNALWIRE_API_TOKEN": new.token.get_secret_value()}
@@ -43,9 +47,11 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
     except RotationError as error:
         sys.exit(f"delete {error.old_token_id} by hand: {error}")
-    except (SignalWireError, subprocess.CalledProcessError) as error:
+    except (SignalWireError, OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"not rotated: {error}")

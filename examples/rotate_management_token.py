@@ -7,6 +7,7 @@ old token and would delete it by its own means. Here the new token deletes the o
 import json
 import sys
 from pathlib import Path
+from uuid import UUID
 
 from rotate_into_file import replace
 
@@ -16,24 +17,30 @@ PERMISSIONS = [Permission.MANAGEMENT]
 
 
 def main(file: str) -> None:
-    old = json.loads(Path(file).read_text(encoding="utf-8"))
+    try:
+        old = json.loads(Path(file).read_text(encoding="utf-8"))
+        old_id, secret = UUID(old["id"]), old["token"]
+    except (ValueError, LookupError, TypeError):
+        sys.exit(f"not rotated: {file} is no JSON object with `id` and `token`")
     if Permission.MANAGEMENT not in PERMISSIONS:
         sys.exit("the new token would lack `management`: nobody could mint, or delete, with what is stored")
 
     def store(new: ApiToken) -> None:
         replace(file, json.dumps({"id": str(new.id), "token": new.token.get_secret_value()}))
 
-    with ProjectTokens(api_token=old["token"]) as tokens:
+    with ProjectTokens(api_token=secret) as tokens:
         new = tokens.create("management", PERMISSIONS, store=store)
     try:
         with ProjectTokens(api_token=new.token) as tokens:
-            tokens.delete(old["id"], missing_ok=True)
+            tokens.delete(old_id, missing_ok=True)
     except SignalWireError as error:
-        sys.exit(f"{file} holds {new.id} now, but {old['id']} may still exist, delete it: {error}")
-    print(f"{file} holds {new.id} now, and {old['id']} is deleted")
+        sys.exit(f"{file} holds {new.id} now, but {old_id} may still exist, delete it: {error}")
+    print(f"{file} holds {new.id} now, and {old_id} is deleted")
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
     except (SignalWireError, OSError) as error:

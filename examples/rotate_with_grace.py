@@ -21,8 +21,9 @@ def read(file: str) -> dict[str, Any]:
     try:
         kept: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {"old": []}  # the first run
-    return kept
+        kept = {}
+    # On the first run there is no list yet, and perhaps no file.
+    return {"old": []} | kept
 
 
 def mint(file: str) -> None:
@@ -48,7 +49,10 @@ def delete(file: str) -> None:
 
 
 if __name__ == "__main__":
+    runs = {"mint": mint, "delete": delete}
+    if len(sys.argv) != 3 or sys.argv[1] not in runs:
+        sys.exit(__doc__)
     try:
-        {"mint": mint, "delete": delete}[sys.argv[1]](sys.argv[2])
-    except (SignalWireError, OSError) as error:
+        runs[sys.argv[1]](sys.argv[2])
+    except (SignalWireError, OSError, ValueError) as error:
         sys.exit(f"{sys.argv[1]} failed: {error}")

@@ -18,6 +18,8 @@ def main(*command: str) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     try:
         sys.exit(main(*sys.argv[1:]))
     except (SignalWireError, OSError) as error:

@@ -7,6 +7,7 @@ then remove the line to mint for that subproject.
 
 import json
 import os
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -80,4 +81,13 @@ def main(path: Path, subprojects: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.stdin.read().split()))
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    subprojects = sys.stdin.read().split()
+    # One that is no ID would end the other calls half-way.
+    if wrong := [each for each in subprojects if not re.fullmatch("[0-9A-Fa-f-]{36}", each)]:
+        sys.exit(f"no UUIDs, so nothing was minted: {', '.join(wrong)}")
+    try:
+        sys.exit(main(Path(sys.argv[1]), subprojects))
+    except (SignalWireError, OSError, ValueError) as error:
+        sys.exit(str(error))

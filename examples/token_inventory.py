@@ -79,4 +79,9 @@ def show(lines: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    show([json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()])
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    try:
+        show([json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()])
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))

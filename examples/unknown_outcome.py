@@ -5,7 +5,7 @@ guesses. It sets `may_have_applied`, and this program decides what to do.
 """
 
 import sys
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from signalwire_tokens import ApiToken, InvalidResponseError, Permission, ProjectTokens, SignalWireError
 
@@ -22,10 +22,13 @@ def create(tokens: ProjectTokens, name: str) -> tuple[ApiToken, list[str]]:
             return tokens.create(unique, [Permission.CALLING]), strays
         except InvalidResponseError as error:
             # A broken response. If it names the token, nobody has to look for it.
-            if error.token_id is None:
+            try:
+                token_id = UUID(error.token_id or "")
+            except ValueError:
+                # What came in its place, if anything, is no ID.
                 strays.append(unique)
             else:
-                tokens.delete(error.token_id, missing_ok=True)
+                tokens.delete(token_id, missing_ok=True)
             problem: SignalWireError = error
         except SignalWireError as error:
             if not error.may_have_applied:
@@ -46,6 +49,8 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     try:
         main(*sys.argv[1:])
     except SignalWireError as error:

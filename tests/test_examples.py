@@ -1,9 +1,11 @@
 """Every example does what it says, run as a program of its own against a served space."""
 
+import ast
 import base64
 import json
 import logging
 import os
+import re
 import runpy
 import shutil
 import signal
@@ -173,6 +175,13 @@ class TestRotateIntoAWS:
         assert "not rotated: " in run.stderr
         vault.restore_secret(SecretId="ci")
 
+    @pytest.mark.parametrize("held", ["PT0", '{"token": "PT0"}', '["PT0"]', '{"id": "1"}'])
+    def test_a_secret_without_the_id_of_a_token_is_told(self, example, space, old, vault, held) -> None:
+        vault.put_secret_value(SecretId="ci", SecretString=held)
+        run = example("rotate_into_aws.py", "ci")
+        assert (run.returncode, list(space.tokens)) == (1, [old.id])
+        assert run.stderr.startswith("not rotated: ci holds no JSON object with an `id`; ")
+
 
 class Vault(BaseHTTPRequestHandler):
     """As much of Vault's KV engine, version 2, as a rotation asks for."""
@@ -194,7 +203,7 @@ class Vault(BaseHTTPRequestHandler):
     def answer(self, status=200) -> None:
         if self.headers["X-Vault-Token"] != "the-vault-token":
             status = 403
-        found = self.path == "/v1/secret/data/ci/calls"
+        found = self.path == "/v1/kv/data/ci/calls"
         versions = self.server.versions
         held = {"data": versions[-1], "metadata": {"version": len(versions)}}
         body = json.dumps({"data": held} if status == 200 and found else {"errors": ["no"]}).encode()
@@ -224,24 +233,37 @@ class TestRotateIntoVault:
     @pytest.mark.parametrize("fault", [None, "lost"])
     def test_it_holds_the_new_token_and_the_old_one_is_gone(self, example, space, old, vault, fault) -> None:
         vault.fault = fault
-        run = example("rotate_into_vault.py", "ci/calls")
+        run = example("rotate_into_vault.py", "kv", "ci/calls")
         assert (run.returncode, run.stderr) == (0, "")
         assert old.id not in space.tokens
         assert vault.versions[1:] == [{"id": str(only(space).id), "token": secret_of(space), "other": 1}]
 
     def test_if_it_refuses_the_old_token_stays(self, example, space, old, vault) -> None:
         vault.fault = "refused"
-        run = example("rotate_into_vault.py", "ci/calls")
+        run = example("rotate_into_vault.py", "kv", "ci/calls")
         assert (run.returncode, list(space.tokens), len(vault.versions)) == (1, [old.id], 1)
         assert run.stderr.startswith("not rotated: ")
 
     @pytest.mark.usefixtures("vault")
     def test_where_it_refuses_to_be_read_nothing_is_minted(self, example, space, old, environment) -> None:
         environment["VAULT_TOKEN"] = "wrong"
-        assert example("rotate_into_vault.py", "ci/calls").returncode == 1
-        assert example("rotate_into_vault.py", "nowhere").returncode == 1
+        assert example("rotate_into_vault.py", "kv", "ci/calls").returncode == 1
         assert list(space.tokens) == [old.id]
         assert [request.method for request in space.requests] == ["POST"]
+
+    @pytest.mark.usefixtures("vault")
+    @pytest.mark.parametrize(("mount", "path"), [("kv", "kv/ci/calls"), ("secret", "ci/calls")])
+    def test_a_wrong_path_is_named(self, example, space, old, mount, path) -> None:
+        run = example("rotate_into_vault.py", mount, path)
+        assert (run.returncode, list(space.tokens)) == (1, [old.id])
+        assert run.stderr.startswith(f"not rotated: nothing is at {path} below {mount}; ")
+
+    @pytest.mark.parametrize("held", [{"token": "PT0"}, {"id": "1"}])
+    def test_a_secret_without_the_id_of_a_token_is_told(self, example, space, old, vault, held) -> None:
+        vault.versions[:] = [held]
+        run = example("rotate_into_vault.py", "kv", "ci/calls")
+        assert (run.returncode, list(space.tokens), vault.versions) == (1, [old.id], [held])
+        assert run.stderr.startswith("not rotated: the secret at ci/calls has no `id` of a token; ")
 
 
 class TestRotateIntoKubernetes:
@@ -297,6 +319,18 @@ esac
         assert run.stderr.startswith("not rotated: ")
         assert self.held(kubectl) == self.data(old.id, old.token.get_secret_value())
 
+    def test_a_secret_without_the_id_of_a_token_is_told(self, example, space, old, kubectl) -> None:
+        (kubectl / "secret").write_text('{"data": {"password": ""}}')
+        run = example("rotate_into_kubernetes.py", "ci")
+        assert (run.returncode, list(space.tokens)) == (1, [old.id])
+        assert run.stderr.startswith("not rotated: secret ci has no SIGNALWIRE_API_TOKEN_ID; ")
+
+    def test_without_its_command_nothing_is_minted(self, example, space, environment) -> None:
+        environment["PATH"] = ""
+        run = example("rotate_into_kubernetes.py", "ci")
+        assert (run.returncode, space.requests) == (1, [])
+        assert run.stderr.startswith("not rotated: ")
+
 
 class TestRotateWithGrace:
     def test_both_live_until_the_second_run(self, example, space, tmp_path) -> None:
@@ -322,6 +356,18 @@ class TestRotateWithGrace:
         missing = tmp_path / "missing" / "token.json"
         run = example("rotate_with_grace.py", "mint", str(missing))
         assert (run.returncode, list(space.tokens)) == (1, [old.id])
+        assert run.stderr.startswith("mint failed: ")
+
+    def test_the_first_run_may_find_a_token_that_another_program_stored(self, example, old, tmp_path) -> None:
+        file = tmp_path / "token.json"
+        file.write_text(json.dumps({"id": str(old.id), "token": "PT0"}))
+        assert example("rotate_with_grace.py", "mint", str(file)).returncode == 0
+        assert json.loads(file.read_text())["old"] == [str(old.id)]
+
+    def test_what_is_no_file_of_its_own_stays(self, example, space, tmp_path) -> None:
+        (tmp_path / "notes").write_text("remember")
+        run = example("rotate_with_grace.py", "mint", str(tmp_path / "notes"))
+        assert (run.returncode, space.requests, (tmp_path / "notes").read_text()) == (1, [], "remember")
         assert run.stderr.startswith("mint failed: ")
 
 
@@ -353,6 +399,13 @@ class TestRotateManagementToken:
         run = example(tmp_path / "changed.py", str(file))
         assert (run.returncode, len(space.requests)) == (1, 1)
         assert "would lack `management`" in run.stderr
+
+    @pytest.mark.parametrize("held", ["PT0", '{"token": "PT0"}', '{"id": "1", "token": "PT0"}'])
+    def test_a_file_without_the_id_of_a_token_is_told(self, example, space, file, held) -> None:
+        file.write_text(held)
+        run = example("rotate_management_token.py", str(file))
+        assert (run.returncode, len(space.requests), file.read_text()) == (1, 1, held)
+        assert run.stderr == f"not rotated: {file} is no JSON object with `id` and `token`\n"
 
 
 def full(_) -> None:
@@ -419,6 +472,11 @@ class TestRotateIntoFile:
         assert run.stderr.startswith("rotation failed: ")
         assert [path.name for path in tmp_path.iterdir()] == ["token"]
 
+    def test_what_is_no_id_is_refused(self, example, space, tmp_path) -> None:
+        run = example("rotate_into_file.py", "1", str(tmp_path / "token"))
+        assert (run.returncode, space.requests, [*tmp_path.iterdir()]) == (1, [], [])
+        assert run.stderr.startswith("rotation failed: ")
+
 
 class TestTokenForLaterSteps:
     def test_later_steps_find_it_in_their_environment(self, example, space, environment, tmp_path) -> None:
@@ -478,6 +536,16 @@ class TestUnknownOutcome:
         assert f"delete {stray.name} in the dashboard" in first
         assert "delete ci-" in second
 
+    @pytest.mark.parametrize("body", [{"id": "1"}, {"token": "PT0"}])
+    def test_a_stray_whose_id_did_not_come_is_named(self, example, space, body) -> None:
+        space.fail_next(200, body=body)
+        run = example("unknown_outcome.py", "ci")
+        assert run.returncode == 0
+        assert [request.method for request in space.requests] == ["POST", "POST"]
+        stray = space.requests[0].body["name"]
+        assert f"delete {stray} in the dashboard" in run.stdout
+        assert stray in run.stderr
+
     def test_a_stray_whose_id_came_is_deleted(self, example, space) -> None:
         space.fail_next(200, body={"id": str(uuid4())})
         run = example("unknown_outcome.py", "ci")
@@ -527,6 +595,17 @@ class TestTenantTokens:
         assert run.stderr.count("look in the dashboard first") == 2
         assert run.stderr.count("run again: ") == 1
         assert len(space.tokens) == 18
+
+    def test_what_is_no_id_is_refused_before_anything_is_minted(self, example, space, tmp_path) -> None:
+        run = example("tenant_tokens.py", str(tmp_path / "tokens.jsonl"), input=f"{uuid4()} name {uuid4()} 7")
+        assert (run.returncode, space.requests, [*tmp_path.iterdir()]) == (1, [], [])
+        assert run.stderr == "no UUIDs, so nothing was minted: name, 7\n"
+
+    def test_a_setting_that_is_missing_is_named(self, example, environment, tmp_path) -> None:
+        del environment["SIGNALWIRE_API_TOKEN"]
+        run = example("tenant_tokens.py", str(tmp_path / "tokens.jsonl"), input=str(uuid4()))
+        assert (run.returncode, run.stderr.count("\n")) == (1, 1)
+        assert "api_token" in run.stderr
 
     @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
     def test_where_an_interruption_left_it_open_neither(self, space, environment, tmp_path) -> None:
@@ -598,6 +677,27 @@ class TestFastAPI:
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "120")
         answer = http.post(f"/tenants/{uuid4()}/tokens", json=wanted)
         assert (answer.status_code, answer.json()["may_have_applied"]) == (502, False)
+
+
+USAGES = {
+    path.name: usage
+    for path in sorted(EXAMPLES.glob("*.py"))
+    for usage in re.findall(rf"`{re.escape(path.name)} ([^`<]*[^`< ])", path.read_text(encoding="utf-8"))[:1]
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *((name, 0) for name in USAGES),
+        *((name, len(usage.split()) + 1) for name, usage in USAGES.items() if not usage.endswith("...")),
+    ],
+)
+def test_with_wrong_arguments_it_shows_how_it_is_used(example, space, name, given) -> None:
+    run = example(name, *["x"] * given)
+    assert (run.returncode, run.stdout, space.requests) == (1, "", [])
+    assert run.stderr.strip() == ast.get_docstring(ast.parse((EXAMPLES / name).read_text()), clean=False).strip()
+    assert USAGES[name] in run.stderr
 
 
 def test_every_example_is_tested() -> None:

@@ -462,6 +462,16 @@ def test_a_shell_can_use_it(number, free_port) -> None:
     assert used.stdout == "**********\n"
 
 
+@pytest.mark.parametrize("port", ["used", "65536"])
+def test_a_port_that_cannot_be_used_is_told_in_one_line(port) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = str(listening.getsockname()[1]) if port == "used" else port
+        command = [sys.executable, "-m", "signalwire_tokens.testing", "--port", port]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert re.fullmatch(rf"port {port} cannot be used: .+\n", run.stderr)
+
+
 def test_it_helps_whoever_asks_and_refuses_what_it_does_not_know() -> None:
     command = [sys.executable, "-m", "signalwire_tokens.testing"]
     asked = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=20)

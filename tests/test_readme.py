@@ -60,6 +60,8 @@ def test_the_shell_section_mints_rotates_and_deletes(space, environment, tmp_pat
         ("DELETE", 2),
     ]
     assert space.tokens == {}
+    # So it can be pasted again.
+    assert list(tmp_path.iterdir()) == []
     assert not re.search(r"PT[0-9a-f]{48}", run.stdout + run.stderr)
 
 

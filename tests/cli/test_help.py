@@ -39,6 +39,11 @@ def test_help_has_examples(bare, command, option) -> None:
     assert f"  signalwire-tokens {command} " in run.stdout
 
 
+def test_help_says_when_a_token_stays(bare) -> None:
+    said = " ".join(bare("run", "--help").stdout.split())
+    assert "SIGKILL leaves the token. One that cannot be deleted is named, and the exit code is 125." in said
+
+
 def test_help_has_the_exit_codes(bare) -> None:
     run = bare("-h")
     codes = run.stdout.partition("Exit codes:\n")[2].splitlines()[:5]

@@ -70,6 +70,7 @@ def test_its_exit_code_is_that_of_the_command(shell, space, ends, code) -> None:
     ("command", "code", "said"),
     [
         ("no-such-command", 127, "no-such-command cannot be found, so nothing was sent"),
+        ("chat", 127, "chat cannot be found, so nothing was sent; -p takes one permission; repeat it"),
         ("./missing", 127, "./missing cannot be found, so nothing was sent"),
         ("./text", 126, "./text cannot be run, so nothing was sent"),
         ("text", 126, "text cannot be run, so nothing was sent"),
@@ -92,7 +93,7 @@ def test_what_turns_out_not_to_run_leaves_no_token(shell, space, tmp_path, conte
     (tmp_path / "program").chmod(0o700)
     run = shell(*RUN, "./program", cwd=tmp_path)
     assert (run.returncode, space.tokens) == (code, {})
-    assert run.stderr == f"Error: ./program cannot be run: {said}\n"
+    assert run.stderr == f"Error: ./program cannot be run: {said}; the token is deleted\n"
 
 
 def test_what_turns_out_not_to_run_and_a_token_that_could_not_be_deleted(shell, space, tmp_path) -> None:
@@ -116,7 +117,7 @@ def test_a_secret_that_no_environment_can_hold(shell, space) -> None:
     space.fail_next(200, body={"id": UUID, "name": "nightly", "permissions": ["fax"], "token": "a\0b"})
     run = shell(*RUN, "true")
     assert (run.returncode, [request.method for request in space.requests]) == (125, ["POST", "DELETE"])
-    assert run.stderr == "Error: the secret has characters that no environment can hold\n"
+    assert run.stderr == "Error: the secret has characters that no environment can hold; the token is deleted\n"
 
 
 @pytest.mark.parametrize("status", [401, 422, 500])

@@ -483,7 +483,11 @@ def _main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: stop.put(number))
     space = FakeSpace()
-    with space.serve(port) as url:
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(space.serve(port))
+        except (OSError, OverflowError) as error:
+            parser.exit(1, f"port {port} cannot be used: {error}\n")
         print(
             f"export SIGNALWIRE_SPACE={url}",
             f"export SIGNALWIRE_PROJECT_ID={space.project_id}",

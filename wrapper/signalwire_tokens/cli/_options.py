@@ -23,7 +23,7 @@ class _Id(click.types.UUIDParameterType):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            needed = "TOKEN_ID is no UUID; pass the token's id, not its secret"
+            needed = "TOKEN_ID is no UUID; pass the token's id, not its name or its secret"
             if isinstance(param, click.Option):
                 needed = f"{param.opts[0]} is no UUID; pass the subproject's id"
             raise click.UsageError(needed, ctx) from None
@@ -41,6 +41,10 @@ class _File(click.Path):
         return super().convert(value, param, ctx)
 
 
+def _repeat(permissions: list[str]) -> str:
+    return f"-p takes one permission; repeat it: {' '.join(f'-p {name}' for name in permissions)}"
+
+
 class _PermissionName(click.Choice[str]):
     """Completes and lists permissions; the library refuses others, and says which was meant."""
 
@@ -49,10 +53,22 @@ class _PermissionName(click.Choice[str]):
         if len(several) > 1:
             # What is no permission is not repeated: it may be a secret.
             each = several if {*several} <= {*self.choices} else ["fax", "calling"]
-            raise click.UsageError(
-                f"-p takes one permission; repeat it: {' '.join(f'-p {name}' for name in each)}", ctx
-            )
+            raise click.UsageError(_repeat(each), ctx)
         return str(value)
+
+
+class Permitting(click.Command):
+    """A command with -p, which takes one permission where some pass several."""
+
+    allow_extra_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        extra = super().parse_args(ctx, args)
+        if extra and not ctx.resilient_parsing:
+            if {*extra} <= {*Permission}:
+                ctx.fail(_repeat(extra))
+            ctx.fail(f"unexpected extra arguments: {' '.join(extra)}")
+        return extra
 
 
 def _not_itself(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:

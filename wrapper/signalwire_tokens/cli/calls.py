@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from signalwire_tokens import ConfigurationError, InvalidResponseError, ProjectTokens, SignalWireError
+from signalwire_tokens import ConfigurationError, ProjectTokens, SignalWireError
 
 from . import signals
 from .messages import INTERRUPTED, NOT_DONE, UNKNOWN, WRONG_USAGE, Failure, masked, spinner
@@ -68,8 +68,6 @@ def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
         said = f"the secret could not be stored: {cause}; {said}"
     elif isinstance(cause, Failure):
         said = f"{cause}; {said}"
-    if isinstance(error, InvalidResponseError) and error.token_id:
-        said += f"; its ID is {error.token_id}"
     code = WRONG_USAGE if isinstance(error, ConfigurationError) else NOT_DONE
     return Failure(said, UNKNOWN if error.may_have_applied else code)
 

@@ -50,12 +50,13 @@ def _place(out: Path | None, command: str | None, *, force: bool) -> AbstractCon
 
 
 @command_line.command(
+    cls=options.Permitting,
     epilog="""\b
 Examples:
   signalwire-tokens create ci -p calling -p messaging --out ci-token
   signalwire-tokens create ci -p fax --format env --out ci.env
   signalwire-tokens create ci -p fax --exec 'docker secret create signalwire -'
-"""
+""",
 )
 @options.name
 @options.mints
@@ -90,11 +91,12 @@ def create(
 
 
 @command_line.command(
+    cls=options.Permitting,
     epilog="""\b
 Examples:
   signalwire-tokens update TOKEN_ID --name ci-deploy
   signalwire-tokens update TOKEN_ID -p calling -p fax
-"""
+""",
 )
 @options.token_id
 @options.new_name
@@ -125,11 +127,12 @@ def update(token_id: UUID, name: str | None, permissions: tuple[PermissionName, 
 
 
 @command_line.command(
+    cls=options.Permitting,
     epilog="""\b
 Examples:
   signalwire-tokens rotate TOKEN_ID ci -p fax --out ci-token --force
   signalwire-tokens rotate TOKEN_ID ci -p fax --exec 'gh secret set SIGNALWIRE_API_TOKEN'
-"""
+""",
 )
 @options.token_id
 @options.name

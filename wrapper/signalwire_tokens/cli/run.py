@@ -11,7 +11,7 @@ from uuid import UUID
 
 import click
 
-from signalwire_tokens import PermissionName
+from signalwire_tokens import Permission, PermissionName
 
 from . import _options as options
 from . import signals, stores
@@ -21,6 +21,10 @@ from .messages import INTERRUPTED, Failure, masked
 
 # What `env` and `timeout` exit with, so that it is not taken for the code of the command that they ran.
 ITSELF_FAILED, CANNOT_BE_RUN, NOT_FOUND = 125, 126, 127
+
+
+class _NotStartedError(Failure):
+    """COMMAND was not started, although a token was minted for it."""
 
 
 class _UsageError(click.UsageError):
@@ -72,13 +76,15 @@ def run(
     """Run COMMAND with a token called NAME, which is deleted when COMMAND has ended, however it ends.
 
     COMMAND finds it in the environment, as SIGNALWIRE_API_TOKEN, beside SIGNALWIRE_PROJECT_ID (with --subproject, the
-    subproject's) and SIGNALWIRE_SPACE. Signals are passed on to it. Put -- before it. Only SIGKILL leaves the token.
+    subproject's) and SIGNALWIRE_SPACE. Signals are passed on to it. Put -- before it. SIGKILL leaves the token. One
+    that cannot be deleted is named, and the exit code is 125.
     """
     if shutil.which(command[0]) is None:
         path = Path(command[0])
         is_there = path.exists() if path.name != command[0] else shutil.which(command[0], os.F_OK)
         problem, code = ("cannot be run", CANNOT_BE_RUN) if is_there else ("cannot be found", NOT_FOUND)
-        raise Failure(f"{masked(command[0])} {problem}, so nothing was sent", code)
+        hint = "; -p takes one permission; repeat it" if command[0] in {*Permission} else ""
+        raise Failure(f"{masked(command[0])} {problem}, so nothing was sent{hint}", code)
     codes: list[int] = []
     try:
         with (
@@ -87,6 +93,8 @@ def run(
         ):
             stop()
             codes.append(_run_with(access_to(token, subproject), command))
+    except _NotStartedError as failure:
+        raise Failure(f"{failure}; the token is deleted", failure.code) from None
     except Failure as failure:
         if codes:
             raise Failure(f"{command[0]} {stores.ended(codes[0])}, and then: {failure}", failure.code) from None
@@ -103,8 +111,8 @@ def _run_with(access: dict[str, str], command: tuple[str, ...]) -> int:
             child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
         except OSError as error:
             code = NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_BE_RUN
-            raise Failure(f"{command[0]} cannot be run: {error.strerror}", code) from None
+            raise _NotStartedError(f"{command[0]} cannot be run: {error.strerror}", code) from None
         except ValueError:
-            raise Failure("the secret has characters that no environment can hold", ITSELF_FAILED) from None
+            raise _NotStartedError("the secret has characters that no environment can hold", ITSELF_FAILED) from None
         started(child)
         return child.wait()
