@@ -196,6 +196,9 @@ class Cell:
         """Yield what may come of the call: the attempts, the last sight or None for success, and what is in doubt."""
         own = self.always or number == 1
         sights = self.fault.sights if own else (TOKEN,)
+        if own and self.operation == "delete" and self.flavour == "aiohttp" and self.fault.slow and UNSENT in sights:
+            # Nothing tells when a transport that was passed in sends what has no body.
+            sights = (*sights, LOST)
         if own and self.operation == "delete" and self.fault.says and TOKEN in sights:
             # A body says nothing of a deletion, whole or cut off.
             sights = (*(sight for sight in sights if sight != TOKEN), NO_TOKEN, BROKEN)

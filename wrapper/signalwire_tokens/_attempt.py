@@ -88,7 +88,7 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
         """Tell whether the service may have the whole request, after this failure."""
         plain, seen = type(transport) in PLAIN, self._taken or self._was_read
         # Who read the body may have sent it, if not by httpx; one without a body may leave before a body is asked for.
-        if isinstance(failure, REFUSED) and (plain or (type(failure) is httpx.ConnectError and not seen)):
+        if isinstance(failure, REFUSED) and (plain or not seen):
             return False
         return seen or not (self._whole or (plain and isinstance(failure, EXPECTED)))
 
