@@ -73,6 +73,17 @@ def test_calls_cut_off_at_any_instant_leave_a_client_that_works(space, backend, 
     assert [str(warning.message) for warning in caught] == []
 
 
+def forking(script: str, space, environment) -> subprocess.CompletedProcess:
+    """Run a script that forks, in a process without threads of its own."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, environment["SIGNALWIRE_SPACE"], space.project_id],
+        input=space.api_token.get_secret_value(),
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
 FORKING = """
 import contextlib, os, sys, threading
 from signalwire_tokens import ProjectTokens
@@ -110,13 +121,7 @@ os._exit(len(wrong))
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows")
 def test_a_child_first_used_by_many_threads_shares_nothing_with_its_parent(space, environment) -> None:
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKING, environment["SIGNALWIRE_SPACE"], space.project_id],
-        input=space.api_token.get_secret_value(),
-        text=True,
-        capture_output=True,
-        timeout=60,
-    )
+    run = forking(FORKING, space, environment)
     assert (run.returncode, run.stderr) == (0, "")
     assert space.tokens == {}
     # Each request is as one process wrote it.
@@ -140,13 +145,7 @@ with tokens.temporary("job", ["fax"]) as token:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows")
 def test_a_child_that_leaves_the_block_of_a_temporary_token_deletes_nothing(space, environment) -> None:
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", TEMPORARY_FORK, environment["SIGNALWIRE_SPACE"], space.project_id],
-        input=space.api_token.get_secret_value(),
-        text=True,
-        capture_output=True,
-        timeout=60,
-    )
+    run = forking(TEMPORARY_FORK, space, environment)
     assert (run.returncode, run.stdout, run.stderr) == (0, "alive\n", "")
     assert [request.method for request in space.requests] == ["POST", "PATCH", "DELETE"]
 
@@ -171,13 +170,7 @@ print("stored")
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows")
 def test_a_child_that_leaves_the_store_of_its_parent_deletes_nothing(space, environment) -> None:
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", STORE_FORK, environment["SIGNALWIRE_SPACE"], space.project_id],
-        input=space.api_token.get_secret_value(),
-        text=True,
-        capture_output=True,
-        timeout=60,
-    )
+    run = forking(STORE_FORK, space, environment)
     assert (run.returncode, run.stdout, run.stderr) == (0, "no notes\nstored\n", "")
     assert len(space.tokens) == 1
 
