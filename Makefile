@@ -23,10 +23,12 @@ CORE := tests/faults $(patsubst %,tests/test_%.py,answers calls credentials life
 NODE := $(if $(shell command -v npm),tests/node/node_modules/.package-lock.json)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills drill-httpx2 update-spec public-api check-api check-floors check-newest test-sdk propose-update check-wheel check-tag lock clean
+.PHONY: help prepare demo test coverage reliability mutants bench bench-check check format docs docs-check generate check-generated vendor drills drill-httpx2 update-spec public-api check-api check-floors check-newest test-sdk propose-update check-wheel check-tag lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 20
+
+prepare: $(READY) $(NODE) ## Set up what the tests and the checks need
 
 demo: $(READY) ## Mint, change and delete a token: on a fake space, or on a real one if SIGNALWIRE_* are set
 	@$(BIN)/python examples/demo.py
