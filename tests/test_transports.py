@@ -680,6 +680,19 @@ class SoftTimeLimitError(Exception):
     """As celery raises it out of a signal handler."""
 
 
+def test_a_body_that_takes_too_long_is_cut_off_in_a_sync_client() -> None:
+    class Slow(httpx.SyncByteStream):
+        def __iter__(self):
+            yield f'{{"id": "{ID}",'.encode()
+            yield b'"name": "ci"'
+
+    response = httpx.Response(200, stream=Slow())
+    tokens = ProjectTokens("example", "project", "t", timeout=1e-9, transport=httpx.MockTransport(lambda _: response))
+    with pytest.raises(InvalidResponseError, match="the response was cut off") as caught:
+        tokens.create("ci", ["fax"])
+    assert caught.value.token_id == ID
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
 @pytest.mark.parametrize("operation", ["create", "delete"])
 def test_what_a_signal_handler_raises_is_no_failure_of_the_call(space, operation, caplog) -> None:
