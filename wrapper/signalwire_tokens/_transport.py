@@ -1,6 +1,5 @@
 """The only door to the HTTP library, with `_attempt`: own and given transports, TLS trust and proxies."""
 
-import asyncio
 import contextlib
 import functools
 import os
@@ -188,6 +187,9 @@ class AsyncTransports(SyncTransports):
 
     async def shielded(self, call: Coroutine[Any, Any, None]) -> BaseException | None:
         # A scope holds off the cancellations of anyio and trio; those of asyncio itself come through it.
+        # A sync client does without it, and it is slow to load.
+        import asyncio  # noqa: PLC0415
+
         cancelled = None
         with anyio.CancelScope(shield=True):
             if not isinstance(anyio.lowlevel.current_token().native_token, asyncio.AbstractEventLoop):
