@@ -285,8 +285,8 @@ long the call took with a timeout of one second. Bold is what should not be:
 - a secret *in the text* of an error or its traceback, which goes into logs, or shown *to an error reporter*, which also
   prints the local variables of each frame;
 - no end: the call was stopped after {limit} seconds, and what it would have said is unknown.
-  All of this runs over plain HTTP, where a sync client bounds each wait by itself. Over TLS it bounds them together, and
-  ends in time where the headers drip.
+  All of this runs over plain HTTP, where a sync client bounds each wait by itself. Over TLS it bounds them
+  together, and ends in time where the headers drip.
 
 *An error: may have minted* is this library's `may_have_applied`. Only the server knows the truth there, so it also
 stands where nothing was minted. *An error: minted nothing* is a promise, which is checked against the server's count. A
