@@ -112,6 +112,11 @@ def test_another_block_is_passed_over(page):
             id="names with an underscore",
         ),
         pytest.param(
+            MARKDOWN.replace(b"      type: http\n", b"      type_: http\n"),
+            "not valid OpenAPI: line ",
+            id="type_ where a type is required",
+        ),
+        pytest.param(
             MARKDOWN.replace(b"    Project.TokenResponse:\n", b"    Project.Other:\n"),
             "not valid OpenAPI: nothing is at the reference ",
             id="a reference to nothing",
