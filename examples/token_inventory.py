@@ -67,12 +67,16 @@ def show(lines: list[dict[str, Any]]) -> None:
         if line["operation"] == "delete":
             tokens.pop(line["token_id"], None)
         elif line["token_id"]:
-            minted = tokens.get(line["token_id"], line)
-            tokens[line["token_id"]] = {**line, "time": minted["time"], "who": minted["who"]}
+            known = tokens.get(line["token_id"], line)
+            # A change names only what it changed.
+            said = {field: value for field, value in line.items() if value is not None}
+            tokens[line["token_id"]] = {**known, **said, "time": known["time"], "who": known["who"]}
     now = datetime.now(UTC)
     for token_id, token in tokens.items():
         age = (now - datetime.fromtimestamp(token["time"], UTC)).days
-        what = f"{token['token_name']}  {','.join(token['permissions'])}"
+        what = (
+            f"{token['token_name'] or '(name unknown)'}  {','.join(token['permissions'] or ['(permissions unknown)'])}"
+        )
         print(f"{token_id}  {what}  {age} days old, minted by {token['who']}")
     for line in unknown.values():
         print(f"look in the dashboard: {line['message']}")

@@ -1,6 +1,5 @@
 """What becomes of an answer, whatever it is: the token, or an error that says truly whether one may live."""
 
-import copy
 import gzip
 import json
 import logging
@@ -344,8 +343,6 @@ def test_what_could_be_read_is_the_tokens_own(flavour) -> None:
     with pytest.raises(InvalidResponseError) as caught:
         answered(flavour, "create", 200, content=json.dumps(other).encode("utf-16"))
     assert (caught.value.token_id, caught.value.token) == (ID, SecretStr("A/\u00e9"))
-    copied = copy.deepcopy(copy.copy(caught.value))
-    assert (copied.body, copied.token) == (caught.value.body, caught.value.token)
 
 
 def test_what_certificates_lack_is_not_taken_for_credentials(flavour) -> None:
@@ -545,7 +542,7 @@ class TestOnTheWire:
 
     def test_a_silent_server_times_out(self, flavour, operation) -> None:
         with scripted(b"", hold=True) as (url, _), flavour.connect(url, "project", "t", timeout=0.5) as tokens:
-            with pytest.raises(APITimeoutError, match=r"no response from 127\.0\.0\.1:\d+ in time") as caught:
+            with pytest.raises(APITimeoutError, match=r"no response from 127\.0\.0\.1:\d+: ") as caught:
                 CALLS[operation](tokens)
             assert caught.value.may_have_applied is True
 

@@ -440,6 +440,13 @@ class TestTokenInventory:
         for token in (kept, gone):
             assert token.token.get_secret_value() not in (tmp_path / "tokens.jsonl").read_text()
 
+    def test_a_change_of_a_token_minted_elsewhere_says_what_it_says(
+        self, example, space, old, tokens, tmp_path
+    ) -> None:
+        tokens.update(old.id, name="ours")
+        run = example("token_inventory.py", str(tmp_path / "tokens.jsonl"))
+        assert run.stdout.startswith(f"{old.id}  ours  (permissions unknown)  0 days old")
+
     def test_it_finds_what_an_unknown_outcome_left(self, example, space, tokens, inventory, tmp_path) -> None:
         space.fail_next(disconnect=True, applied=True)
         space.fail_next(401)

@@ -26,9 +26,9 @@ PERMISSIONS = ", ".join(Permission)
     [
         (lambda t: t.create("", ["fax"]), "name is blank; the service refuses a token without a name"),
         (lambda t: t.create(7, ["fax"]), "name must be a str, not int"),
-        (lambda t: t.create("ci", "fax"), "permissions must be a list, such as ['fax'], not a bare string"),
+        (lambda t: t.create("ci", "fax"), "permissions must be a list of Permission or str, as ['fax'], not str"),
         (lambda t: t.create("ci", []), f"permissions is empty, name at least one of: {PERMISSIONS}"),
-        (lambda t: t.create("ci", [7]), "permissions must be a list of Permission or str: int found"),
+        (lambda t: t.create("ci", [7]), "permissions must be a list of Permission or str, with no int in it"),
         (
             lambda t: t.create("ci", ["Voice"]),
             f"unknown permission 'Voice': did you mean 'calling'? Valid are: {PERMISSIONS}.",
@@ -44,9 +44,12 @@ PERMISSIONS = ", ".join(Permission)
             "subproject_id is no UUID; expected an ID such as 00000000-0000-0000-0000-000000000000, not a secret",
         ),
         (lambda t: t.update(ID), "nothing to change: give name, permissions or both"),
-        (lambda t: t.update(TOKEN, name="new"), "token_id must be a UUID or a str, not ApiToken, pass the token's id"),
-        (lambda t: t.delete(TOKEN.token), "token_id must be a UUID or a str, not SecretStr, pass the token's id"),
-        (lambda t: t.delete(7), "token_id must be a UUID or a str, not int"),
+        (
+            lambda t: t.update(TOKEN, name="new"),
+            "token_id must be a UUID or a str, such as the id of a token, not ApiToken",
+        ),
+        (lambda t: t.delete(TOKEN.token), "token_id must be a UUID or a str, such as the id of a token, not SecretStr"),
+        (lambda t: t.delete(7), "token_id must be a UUID or a str, such as the id of a token, not int"),
     ],
 )
 def test_a_bad_argument(tokens, call, says) -> None:
@@ -56,9 +59,8 @@ def test_a_bad_argument(tokens, call, says) -> None:
 
 
 SPACE = (
-    "space (or SIGNALWIRE_SPACE) is no space: expected a name such as example, a host such as example.signalwire.com, "
-    "or an https:// URL without user info, path and query (http:// for loopback only); the order of the "
-    "arguments is space, project_id, api_token"
+    "space (or SIGNALWIRE_SPACE) is no space: expected example, example.signalwire.com or an https:// URL without user "
+    "info, path and query (http:// for loopback only); the order of the arguments is space, project_id, api_token"
 )
 
 

@@ -25,7 +25,7 @@ def test_both_have_the_same_methods() -> None:
 def test_a_method_takes_the_same_arguments_and_gives_the_same(ours, theirs) -> None:
     mine, other = inspect.signature(SYNC[ours]), inspect.signature(ASYNC[theirs])
     assert mine.parameters == other.parameters
-    assert mine.return_annotation == other.return_annotation.replace("AbstractAsync", "Abstract")
+    assert mine.return_annotation == other.return_annotation.replace("Async", "")
     assert inspect.iscoroutinefunction(inspect.unwrap(ASYNC[theirs])) or ours == "temporary"
 
 

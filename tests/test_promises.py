@@ -102,7 +102,7 @@ def test_pydantics_secret_is_accepted_where_ours_is(flavour) -> None:
     secrets = (pydantic.SecretStr("example"), pydantic.SecretStr(PROJECT), pydantic.SecretStr(API_TOKEN))
     with flavour.connect(*secrets, transport=httpx.MockTransport(respond)) as tokens:
         tokens.create("ci", ["fax"])
-        with pytest.raises(TypeError, match="not SecretStr, pass the token's id"):
+        with pytest.raises(TypeError, match="id of a token, not SecretStr"):
             tokens.delete(pydantic.SecretStr(ID))
     assert seen == [f"Basic {PAIR}"]
 
@@ -120,15 +120,15 @@ def test_a_serialiser_shows_no_secret() -> None:
 @pytest.mark.parametrize("permissions", [{"fax": False, "calling": True}, {}])
 def test_a_mapping_is_no_list_of_permissions(flavour, space, permissions) -> None:
     with flavour.on(space) as tokens:
-        with pytest.raises(TypeError, match="not a mapping"):
+        with pytest.raises(TypeError, match=r"must be a list of Permission or str, .* not dict"):
             tokens.create("ci", permissions)
-        with pytest.raises(TypeError, match="not a mapping"):
+        with pytest.raises(TypeError, match=r"must be a list of Permission or str, .* not dict"):
             tokens.update(ID, permissions=permissions)
     assert space.requests == []
 
 
 def test_a_secret_for_permissions_is_not_repeated(flavour, space) -> None:
-    with flavour.on(space) as tokens, pytest.raises(ValueError, match="not a bare string") as caught:
+    with flavour.on(space) as tokens, pytest.raises(TypeError, match=r"not str$") as caught:
         tokens.create("ci", NEW)
     assert NEW not in str(caught.value)
 
@@ -421,7 +421,7 @@ def test_a_block_that_is_never_left_is_named(space, caplog) -> None:
     assert isinstance(token, ApiToken)
     del block
     gc.collect()
-    assert f"token {token.id} may still exist, delete it: its block was left without a deletion" in caplog.text
+    assert f"token {token.id} may still exist, delete it: its block ended without a deletion" in caplog.text
 
 
 def test_a_block_that_a_child_never_leaves_is_not_its_to_name(space, caplog, monkeypatch) -> None:
@@ -461,5 +461,5 @@ def test_what_freezes_an_application_sees_every_module(tmp_path) -> None:
     finder = modulefinder.ModuleFinder([str(package.parent), str(package.parent.parent / "generated")])
     finder.run_script(str(script))
     modules = {f"signalwire_tokens.{path.stem}" for path in package.glob("*.py")}
-    optional = {"testing", "_pytest_plugin", "_network_guard", "__init__", "__main__"}
+    optional = {"testing", "_pytest_plugin", "__init__", "__main__"}
     assert modules - {f"signalwire_tokens.{name}" for name in optional} <= set(finder.modules)

@@ -8,8 +8,7 @@ import anyio
 import httpx
 import httpx_aiohttp
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from signalwire_tokens import AsyncProjectTokens, InvalidResponseError, ProjectTokens, SignalWireError
 

@@ -22,15 +22,11 @@ def __getattr__(name: str) -> object:
     # what freezes an application must see them.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import errors, models  # noqa: PLC0415
+    from . import _client, errors, models  # noqa: PLC0415
 
-    found = vars(errors).get(name) or vars(models).get(name)
-    if found is None:
-        from . import _client  # noqa: PLC0415
-
-        found = vars(_client)[name]
-    globals()[name] = found
-    return found
+    known = {**vars(_client), **vars(errors), **vars(models)}
+    globals().update({public: known[public] for public in __all__})
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

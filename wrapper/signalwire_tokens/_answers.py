@@ -16,11 +16,8 @@ from .models import ApiToken, SecretStr
 E = TypeVar("E", bound=errors.SignalWireError)
 
 MASK = "**********"
-# No service limits names to fewer characters.
-SHORTEST_LIMIT = 30
 # How much of a text from outside a message repeats.
 MAX_TEXT = 500
-ENCODINGS = ("gzip", "x-gzip", "deflate")
 REQUEST_ID_HEADERS = ("x-request-id", "x-signalwire-request-id", "request-id", "x-amzn-requestid")
 # The fields of an ErrorDetail, each under all its names.
 DETAIL_NAMES = (("type",), ("code",), ("message", "detail", "title", "error"), ("attribute",), ("url", "more_info"))
@@ -55,8 +52,7 @@ def redact(text: str, secrets: tuple[SecretStr, ...]) -> str:
 
 def printable(text: str, secrets: tuple[SecretStr, ...] = ()) -> str:
     """Redact what came from outside, cut it and put it on one line: it goes into logs and messages."""
-    text = redact(text, secrets)[:MAX_TEXT]
-    return "".join(char if char.isprintable() else " " for char in text)
+    return "".join(char if char.isprintable() else " " for char in redact(text, secrets)[:MAX_TEXT])
 
 
 def request_id(attempt: Attempt) -> str | None:
@@ -93,15 +89,12 @@ def outcome(attempt: Attempt) -> ApiToken | errors.SignalWireError | None:
 
 
 def _no_response(attempt: Attempt) -> errors.SignalWireError:
-    kind: type[errors.SignalWireError] = errors.ConfigurationError
-    problem = "this client is closed; make a new one"
-    if attempt.reason:
-        kind, late = (errors.APITimeoutError, " in time") if attempt.late else (errors.APIConnectionError, "")
-        problem = (
-            f"no response from {attempt.request.url.netloc.decode()}{late}: {printable(attempt.reason, attempt.hidden)}"
-        )
-    advice = "" if attempt.sent or attempt.applied else "nothing was sent", attempt.advice
-    return failed(kind, attempt, problem, *advice, applied=attempt.sent or attempt.applied)
+    applied = attempt.sent or attempt.applied
+    kind: type[errors.SignalWireError] = errors.APITimeoutError if attempt.late else errors.APIConnectionError
+    problem = f"no response from {attempt.request.url.netloc.decode()}: {printable(attempt.reason, attempt.hidden)}"
+    if not attempt.reason:
+        kind, problem = errors.ConfigurationError, "this client is closed; make a new one"
+    return failed(kind, attempt, problem, "nothing was sent" * (not applied), attempt.advice, applied=applied)
 
 
 def _status_error(attempt: Attempt) -> errors.SignalWireError:
@@ -136,9 +129,9 @@ def _same(sent: str, told: str) -> bool:
     if sent == told:
         return True
     mine, other = ("".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in (sent, told))
-    # Only a limit shortens a name, or says that it does: "ci" is no "ci-2".
+    # Only a limit, of 30 characters or more, shortens a name, or says that it does: "ci" is no "ci-2".
     shortened = other.rstrip(".…\ufffd")
-    limited = len(other) >= SHORTEST_LIMIT or other != shortened
+    limited = len(other) >= 30 or other != shortened
     return mine == other or (limited and shortened != "" and mine.startswith(shortened))
 
 
@@ -160,7 +153,7 @@ def _body(attempt: Attempt) -> bytes:
     """Return the body, decompressed as far as it goes and as a token could need."""
     content = bytes(attempt.content)
     # The content is looked at first: to search the headers takes longer.
-    zipped = content[:1] in {b"\x1f", b"\x78"} and attempt.headers.get("content-encoding", "").lower() in ENCODINGS
+    zipped = content[:1] in {b"\x1f", b"\x78"} and "content-encoding" in attempt.headers
     found, rest = b"", content if zipped else b""
     with contextlib.suppress(zlib.error):
         # Members follow each other; the cap disarms a bomb.
@@ -194,13 +187,12 @@ def _details(attempt: Attempt) -> tuple[errors.ErrorDetail, ...]:
     """Read the problems out of an error's body, in any of the shapes that the platform uses."""
     data = _parse(attempt)
     items = data["errors"] if isinstance(data, dict) and isinstance(data.get("errors"), list) else [data]
-    details = [_detail(item, attempt.hidden) for item in items if isinstance(item, dict)]
+    details = []
+    for item in (item for item in items if isinstance(item, dict)):
+        known = {name: redact(str(said), attempt.hidden) for name, said in item.items() if isinstance(said, str | int)}
+        fields = (next((known[n] for n in names if n in known), None) for names in DETAIL_NAMES)
+        details.append(errors.ErrorDetail(*fields))
     return tuple(detail for detail in details if detail.message or detail.code)
-
-
-def _detail(item: dict[str, Any], hidden: tuple[SecretStr, ...]) -> errors.ErrorDetail:
-    known = {name: redact(str(value), hidden) for name, value in item.items() if isinstance(value, str | int)}
-    return errors.ErrorDetail(*(next((known[n] for n in names if n in known), None) for names in DETAIL_NAMES))
 
 
 def _retry_after(attempt: Attempt) -> float | None:

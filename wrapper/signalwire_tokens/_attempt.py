@@ -2,8 +2,8 @@
 
 import contextlib
 import functools
+import json
 import re
-import socket
 import ssl
 import sys
 import time
@@ -26,15 +26,6 @@ PLAIN = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.MockTransport)
 # What our own transports raise; other exceptions come from signal handlers.
 EXPECTED = (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError, ValueError, ExceptionGroup)
 
-# What to look at after a failure to connect.
-ADVICE: dict[type[BaseException], str] = {
-    ssl.SSLCertVerificationError: "SSL_CERT_FILE names the certificate authorities to trust",
-    ssl.SSLError: "the other side does not speak TLS; check the space (SIGNALWIRE_SPACE)",
-    socket.gaierror: "the name cannot be resolved; check the space (SIGNALWIRE_SPACE)",
-    ConnectionRefusedError: "nobody listens there; check the space (SIGNALWIRE_SPACE)",
-    httpx.ConnectError: "check the space (SIGNALWIRE_SPACE)",
-}
-
 # Parsing a URL costs as much as all the rest of a request.
 _url = functools.lru_cache(httpx.URL)
 
@@ -46,7 +37,8 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
     """
 
     def __init__(self, call: Call[Any], origin: str, headers: Callable[..., httpx.Headers], timeout: float) -> None:
-        self._whole, self._taken, self._was_read, self.deadline = call.body, False, False, Deadline(timeout)
+        self._whole = json.dumps(call.request["json"]).encode() if "json" in call.request else b""
+        self._taken, self._was_read, self.timeout, self._end = False, False, timeout, 0.0
         waits = {"connect": timeout, "read": timeout, "write": timeout, "pool": timeout}
         own = headers(len(self._whole), **call.request.get("headers", {}))
         url = _url(origin + call.request["url"])
@@ -84,6 +76,14 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
             raise httpx.RequestNotRead
         return self._whole
 
+    def left(self) -> float:
+        """Return the seconds that are left of the time that begins with the first wait; raise TimeoutError for none."""
+        now = time.monotonic()
+        self._end = self._end or now + self.timeout
+        if now >= self._end:
+            raise TimeoutError("the attempt's time is up")
+        return self._end - now
+
     def sent(self, failure: BaseException, transport: object) -> bool:
         """Tell whether the service may have the whole request, after this failure."""
         plain, seen = type(transport) in PLAIN, self._taken or self._was_read
@@ -93,23 +93,8 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
         return seen or not (self._whole or (plain and isinstance(failure, EXPECTED)))
 
 
-class Deadline:
-    """When all that follows connecting must be done; its time begins with the first wait."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self._end = seconds, 0.0
-
-    def left(self) -> float:
-        """Return the seconds that are left; raise TimeoutError if there are none."""
-        now = time.monotonic()
-        self._end = self._end or now + self.seconds
-        if now >= self._end:
-            raise TimeoutError("the attempt's time is up")
-        return self._end - now
-
-
 # That of the sync attempt in this thread, for its TLS socket to read.
-current_deadline: ContextVar[Deadline | None] = ContextVar("signalwire_tokens.deadline", default=None)
+current: ContextVar[Request | None] = ContextVar("signalwire_tokens.request", default=None)
 
 
 class Attempt:
@@ -141,21 +126,22 @@ class Attempt:
 
     def fail(self, failure: BaseException, transport: object, proxy: str) -> None:
         """Keep what there is to say of a failure, and nothing of the failure: its frames hold the credentials."""
-        links = list(_links(failure, self.outer))
-        kinds = [type(link) for link in links]
+        chain = list(links(failure, self.outer))
+        kinds = [type(link) for link in chain]
         self.cut_off = self.status >= 0
         self.sent = self.cut_off or self.request.sent(failure, transport)
         # httpx-aiohttp calls every lost connection a ConnectTimeout; its cause says what it was.
         told = next((kind for kind in kinds if kind.__module__.startswith("aiohttp")), kinds[0])
         self.late = issubclass(told, (httpx.TimeoutException, TimeoutError))
         # Some transports leave it to the cause to say why.
-        link = next(filter(_text, links), failure)
+        link = next(filter(_text, chain), failure)
         # Parsers quote what they could not read, which may be a new token.
         text = re.split(r"""(?:bytearray\()?\bb['"]|["{<]""", _text(link))[0] if self.sent else _text(link)
         self.reason = f"{type(link).__name__}: {text}".removesuffix(": ")
-        self.advice = next((advice for kind, advice in ADVICE.items() if kind in kinds and not self.sent), "")
-        if proxy and not self.sent and ssl.SSLCertVerificationError not in kinds:
-            self.advice = f"the proxy {proxy} was used; look at HTTPS_PROXY, ALL_PROXY and NO_PROXY"
+        used = f"the proxy {proxy} was used; look at HTTPS_PROXY, ALL_PROXY and NO_PROXY" if proxy else ""
+        trusted = "SSL_CERT_FILE names the certificate authorities to trust"
+        hint = trusted if ssl.SSLCertVerificationError in kinds else used or "check the space (SIGNALWIRE_SPACE)"
+        self.advice = "" if self.sent else hint
 
 
 def _text(link: BaseException) -> str:
@@ -165,17 +151,10 @@ def _text(link: BaseException) -> str:
     return ""
 
 
-def _links(failure: BaseException | None, outer: BaseException | None) -> Iterator[BaseException]:
+def links(failure: BaseException | None, outer: BaseException | None) -> Iterator[BaseException]:
     """Yield a failure and what is behind it, each once, up to what the caller is handling."""
     seen: list[BaseException] = []
     while failure is not None and failure is not outer and not any(failure is known for known in seen):
         seen.append(failure)
         yield failure
         failure = failure.__context__ if failure.__cause__ is None else failure.__cause__
-
-
-def forget_frames(interruption: BaseException, outer: BaseException | None) -> None:
-    """Drop the frames of the HTTP library, which hold the credentials, from an interruption that goes on."""
-    for link in _links(interruption, outer):
-        with contextlib.suppress(Exception):
-            link.__traceback__ = None

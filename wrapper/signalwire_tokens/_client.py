@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Self
 
 import anyio
@@ -11,8 +10,7 @@ import httpx
 
 from . import _operations, _transport
 from ._rotation import AsyncTemporary, Rotating, Store, Temporary
-from ._sending import __version__ as __version__  # noqa: PLC0414 - public, too
-from ._sending import run
+from ._sending import __version__ as __version__, run
 from .models import ApiToken, Id, Permissions
 
 
@@ -128,9 +126,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         """
         return run(self._rotate(token_id, _operations.create(name, permissions, subproject_id), store))
 
-    def temporary(
-        self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
-    ) -> AbstractContextManager[ApiToken]:
+    def temporary(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> Temporary:
         """Mint a token for the time of a `with` block and delete it on every way out. Arguments are those of `create`.
 
         The token stays where no Python code runs on the way out: after `SIGKILL`, `os._exit` or a power cut. A child of
@@ -193,9 +189,7 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
         """Put a new token in an old one's place. As `ProjectTokens.rotate`, awaited, and so is what `store` returns."""
         return await self._rotate(token_id, _operations.create(name, permissions, subproject_id), store)
 
-    def temporary(
-        self, name: str, permissions: Permissions, *, subproject_id: Id | None = None
-    ) -> AbstractAsyncContextManager[ApiToken]:
+    def temporary(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> AsyncTemporary:
         """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
         return AsyncTemporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
 

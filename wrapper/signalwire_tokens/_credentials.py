@@ -16,9 +16,8 @@ from .models import SecretStr
 # The arguments, each with the environment variable that stands in for it.
 VARIABLES = {name: f"SIGNALWIRE_{name.upper()}" for name in ("space", "project_id", "api_token")}
 NO_SPACE = (
-    "space (or SIGNALWIRE_SPACE) is no space: expected a name such as example, a host such as example.signalwire.com, "
-    "or an https:// URL without user info, path and query (http:// for loopback only); the order of the arguments is "
-    "space, project_id, api_token"
+    "space (or SIGNALWIRE_SPACE) is no space: expected example, example.signalwire.com or an https:// URL without user "
+    "info, path and query (http:// for loopback only); the order of the arguments is space, project_id, api_token"
 )
 AN_ID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

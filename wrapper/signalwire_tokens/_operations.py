@@ -3,7 +3,6 @@
 Nothing else calls `signalwire_rest`, so a rename upstream ends here.
 """
 
-import json
 import re
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
@@ -31,11 +30,6 @@ class Call(Generic[T]):
     token_id: UUID | None = None
     name: str | None = None
     missing_ok: bool = False
-
-    @property
-    def body(self) -> bytes:
-        """The JSON to send, empty for none."""
-        return json.dumps(self.request["json"]).encode() if "json" in self.request else b""
 
     def read(self, fields: Any) -> ApiToken:
         """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""
@@ -88,8 +82,7 @@ def _checked_name(name: str) -> str:
 def _checked_id(argument: str, value: Id) -> UUID:
     """Return an ID as a UUID; raise TypeError or ValueError, if none."""
     if not isinstance(value, (UUID, str)):
-        hint = ", pass the token's id" if isinstance(value, ApiToken) or hasattr(value, "get_secret_value") else ""
-        raise TypeError(f"{argument} must be a UUID or a str, not {type(value).__name__}{hint}")
+        raise TypeError(f"{argument} must be a UUID or a str, such as the id of a token, not {type(value).__name__}")
     try:
         return UUID(str(value))
     except ValueError:

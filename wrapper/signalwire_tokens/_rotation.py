@@ -3,13 +3,12 @@
 import inspect
 import logging
 import os
-import weakref
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from . import _operations
 from ._sending import Sender, Transport, run, tell
-from .errors import NotFoundError, RotationError, SignalWireError
+from .errors import RotationError, SignalWireError
 from .models import ApiToken, Id
 
 Store: TypeAlias = Callable[[ApiToken], object]
@@ -61,9 +60,6 @@ class Rotating(Sender[Transport]):
             await self._call(old)
         except BaseException as failure:
             state = f"the old token {old.token_id} may still exist, delete it: {type(failure).__name__}: {failure}"
-            if isinstance(failure, NotFoundError):
-                missing = f"there is no token {old.token_id}: it was deleted before, or the ID is wrong"
-                state = f"{missing} and the one meant still exists"
             problem = f"rotate failed: token {created.id} is stored and works, but {state}"
             ours = isinstance(failure, SignalWireError)
             tell(logging.ERROR, problem, old, created, leaving=None if ours else failure)
@@ -78,48 +74,58 @@ class Rotating(Sender[Transport]):
 
         `leaving` is what ended `what`, the store or the block.
         """
+        deletion, cancelled = _operations.delete(token.id, missing_ok=True), None
         try:
-            deletion = _operations.delete(token.id, missing_ok=True)
-            cancelled = await self._transports.shielded(self._call(deletion))
+            with self._transports.shield():
+                try:
+                    await self._call(deletion)
+                except self._transports.cancellation() as cancellation:
+                    # One of asyncio itself comes through a shield.
+                    cancelled = cancellation
+                    await self._call(deletion)
         except BaseException as failure:
             ended = f"{what} failed with {type(leaving).__name__}, and then " if isinstance(leaving, Exception) else ""
             text = f"token {token.id} may still exist, delete it: {ended}{str(failure) or type(failure).__name__}"
-            interrupting = leaving if not isinstance(leaving, Exception | None) else None
-            interrupting = interrupting if isinstance(failure, SignalWireError) else failure
-            tell(logging.ERROR, text, _operations.delete(token.id), token, leaving=interrupting)
             # An interruption goes on; before any other error goes that a token exists.
-            if interrupting is None:
+            going = cancelled or (None if isinstance(leaving, Exception) else leaving)
+            going = going if isinstance(failure, SignalWireError) else failure
+            tell(logging.ERROR, text, deletion, token, leaving=going)
+            if going is None:
                 failure.args = (text,)
                 vars(failure)["may_have_applied"] = True
-            if interrupting is None or interrupting is failure:
+            if going is None or going is failure:
                 raise
-        else:
-            if cancelled is not None:
-                raise cancelled
+        if cancelled is not None:
+            raise cancelled
 
 
 class AsyncTemporary:
     """A token for the time of a block, deleted on every way out."""
 
+    _token: Any = None
+
     def __init__(self, new: _operations.Call[ApiToken], mint: Callable[..., Any], discard: Callable[..., Any]) -> None:
         self._new, self._mint, self._discard = new, mint, discard
 
     async def __aenter__(self) -> ApiToken:
-        self._process, self._minted = os.getpid(), list[ApiToken]()
-        # An interruption at an end of a block, or a thread that ends with the process, leaves no time to delete.
-        self._net = weakref.finalize(self, _warn, self._new, self._minted, self._process)
-        self._minted.append(await self._mint(self._new))
-        return self._minted[0]
+        self._process, self._token = os.getpid(), await self._mint(self._new)
+        return cast("ApiToken", self._token)
 
     async def __aexit__(self, _kind: object, leaving: BaseException | None, _frames: object) -> None:
         try:
             # A child of fork that leaves its parent's block deletes nothing.
             if self._process == os.getpid():
-                await self._discard(self._minted[0], leaving, "the block")
+                await self._discard(self._token, leaving, "the block")
         except SignalWireError:
-            self._net.detach()
+            self._token = None
             raise
-        self._net.detach()
+        self._token = None
+
+    def __del__(self) -> None:
+        # An interruption at an end of a block leaves no time to delete.
+        if self._token and self._process == os.getpid():
+            text = f"token {self._token.id} may still exist, delete it: its block ended without a deletion"
+            tell(logging.ERROR, text, self._new, self._token)
 
 
 class Temporary:
@@ -133,9 +139,3 @@ class Temporary:
 
     def __exit__(self, kind: object, leaving: BaseException | None, frames: object) -> None:
         run(self._inner.__aexit__(kind, leaving, frames))
-
-
-def _warn(new: _operations.Call[ApiToken], minted: list[ApiToken], process: int) -> None:
-    for token in minted if process == os.getpid() else ():
-        text = f"token {token.id} may still exist, delete it: its block was left without a deletion"
-        tell(logging.ERROR, text, new, token)

@@ -5,42 +5,31 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import platform
 import random
-import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
-import attrs
 import httpx
 
 from . import _answers, _credentials, _retry, _transport
-from ._attempt import Attempt, Request, forget_frames
-from ._operations import Call
+from ._attempt import Attempt, Request, links
+from ._operations import Call, T
 from .errors import SignalWireError
 from .models import ApiToken, Id, Secret
 
 __version__ = "0.1.0"
 
-T = TypeVar("T")
 Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
 
 logger = logging.getLogger("signalwire_tokens")
 
 
-def tell(
-    level: int, text: str, call: Call[Any], about: object = None, *, leaving: Any = None, request_id: object = None
-) -> None:
+def tell(level: int, text: str, call: Call[Any], about: object = None, *, leaving: Any = None, **more: object) -> None:
     """Log a text, with fields for an inventory; note it on what is leaving, too, as applications disable loggers."""
-    token = about if isinstance(about, ApiToken) else None
-    token_id = token.id if token else getattr(about, "token_id", None) or call.token_id
-    fields = {
-        "operation": call.operation,
-        "token_id": token_id and str(token_id),
-        "token_name": token.name if token else call.name,
-        "permissions": [*token.permissions] if token else call.request.get("json", {}).get("permissions"),
-        "request_id": request_id or getattr(about, "request_id", None),
-    }
+    token_id = getattr(about, "id", None) or getattr(about, "token_id", None) or call.token_id
+    fields: dict[str, object] = {"token_id": token_id and str(token_id), "token_name": call.name}
+    fields |= {"operation": call.operation, "permissions": call.request.get("json", {}).get("permissions")}
+    fields |= {"request_id": getattr(about, "request_id", None), **more}
     # Neither a handler that raises nor an exception that takes no note may cost a token or replace an interruption.
     with contextlib.suppress(Exception):
         logger.log(level, "%s", text, extra=fields)
@@ -79,28 +68,24 @@ class Sender(Generic[Transport]):
     ) -> None:
         # Masked at once, in the very names, so that no traceback shows them.
         space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
-        self._origin, project, authorization, self._hidden = _credentials.resolve(*given)
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-            raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
-        if not 0 < timeout < threading.TIMEOUT_MAX:
-            raise ValueError("timeout must be a positive, finite number of seconds")
-        if isinstance(max_retries, bool) or not isinstance(max_retries, int):
-            raise TypeError(f"max_retries must be an int, not {type(max_retries).__name__}")
-        if max_retries < 0:
-            raise ValueError("max_retries must not be negative; 0 makes one attempt of every call")
+        self._origin, project, basic, self._hidden = _credentials.resolve(*given)
+        for name, value, kind, least in (("timeout", timeout, float, 1e-9), ("max_retries", max_retries, int, 0)):
+            if isinstance(value, bool) or not isinstance(value, (kind, int)):
+                raise TypeError(f"{name} must be of type {kind.__name__}, not {type(value).__name__}")
+            if not least <= value < 1e9:
+                raise ValueError(f"{name} must be at least {least:g} and below 1e9, not {value}")
         self._transports = self._transports_class(transport, self._origin)
         self._about = f"(space={self._origin!r}, project_id={project!r})"
         self._timeout, self._max_retries = float(timeout), max_retries
-        agent = f"signalwire-tokens/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
-        fixed = {"Host": httpx.URL(self._origin).netloc.decode(), "Accept": "application/json"}
-        fixed |= {"Accept-Encoding": "identity", "User-Agent": agent}
+        own = {"Host": self._origin.partition("//")[2], "Accept": "application/json", "Accept-Encoding": "identity"}
+        own["User-Agent"] = f"signalwire-tokens/{__version__} httpx/{httpx.__version__}"
 
         @functools.lru_cache(maxsize=256)
         def headers(length: int, **described: str) -> httpx.Headers:
             # A length even for no body: without it some transports announce a chunked one. As httpx.Headers, which
             # mask the credentials in their repr.
-            credential = {"Authorization": authorization.get_secret_value()}
-            return httpx.Headers({**fixed, **described, "Content-Length": str(length), **credential})
+            described |= {"Content-Length": str(length), "Authorization": basic.get_secret_value()}
+            return httpx.Headers({**own, **described})
 
         self._headers = headers
 
@@ -124,7 +109,6 @@ class Sender(Generic[Transport]):
                     if waited is not None:
                         await waited
             except BaseException as interruption:
-                forget_frames(interruption, attempt.outer)
                 _tell_interrupted(attempt, interruption)
                 raise
             if pause is None:
@@ -138,19 +122,18 @@ class Sender(Generic[Transport]):
 def _log_success(attempt: Attempt, token: ApiToken | None) -> None:
     # No text is built that nobody wants.
     if logger.isEnabledFor(logging.INFO):
-        call, request_id, about = attempt.call, _answers.request_id(attempt), str(attempt.call.token_id)
-        if token is not None:
-            # The caller's own name is told as it is.
-            name = call.name or _answers.printable(token.name, attempt.hidden)
-            granted: Any = [_answers.printable(permission, attempt.hidden) for permission in token.permissions]
-            token = attrs.evolve(token, name=name, permissions=tuple(granted))
-            about = f"{token.id}, name {name[:100]!r}, permissions {','.join(granted)}"
-        text = f"{call.operation}: token {about}, request id {request_id}"
+        call, request_id = attempt.call, _answers.request_id(attempt)
+        asked = "".join(f", {field} {value!r:.300}" for field, value in call.request.get("json", {}).items())
+        text = f"{call.operation}: token {token.id if token else call.token_id}{asked}, request id {request_id}"
         tell(logging.INFO, text, call, token, request_id=request_id)
 
 
 def _tell_interrupted(attempt: Attempt, interruption: BaseException) -> None:
     """Say what may exist, or that nothing was done, when a cancellation or an exit cuts a call off."""
+    for link in links(interruption, attempt.outer):
+        # The frames of the HTTP library hold the credentials.
+        with contextlib.suppress(Exception):
+            link.__traceback__ = None
     came = _answers.outcome(attempt)
     applied = getattr(came, "may_have_applied", True)
     known = getattr(came, "id", None) or getattr(came, "token_id", None)

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import os
 import ssl
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import getproxies, proxy_bypass
@@ -12,7 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import anyio.lowlevel
 import httpx
 
-from ._attempt import EXPECTED, Attempt, current_deadline
+from ._attempt import EXPECTED, Attempt, current
 from .errors import ConfigurationError
 
 # The async calls in flight at once; others wait. The pools of httpx and aiohttp take 100 by default.
@@ -23,14 +22,13 @@ class _BoundedSocket(ssl.SSLSocket):
     """A TLS socket whose waits all end with the deadline of the attempt; httpx bounds each by itself."""
 
     def settimeout(self, value: float | None) -> None:
-        deadline = current_deadline.get()
-        super().settimeout(deadline.left() if deadline and value else value)
+        request = current.get()
+        super().settimeout(request.left() if request and value else value)
 
 
-def _state(path: str | None) -> object:
-    entries = [Path(path), *Path(path).glob("*")] if path else []
-    with contextlib.suppress(OSError):
-        return tuple((str(entry), stat.st_mtime_ns, stat.st_ino) for entry in entries for stat in [entry.stat()])
+def _state(path: Any) -> object:
+    with contextlib.suppress(OSError, TypeError):
+        return tuple((str(e), s.st_mtime_ns, s.st_ino) for e in [Path(path), *Path(path).glob("*")] for s in [e.stat()])
     return path
 
 
@@ -57,13 +55,15 @@ class SyncTransports:
     """One transport for each call in flight, kept for another call after a whole exchange and closed after all else."""
 
     awaits: ClassVar[bool] = False
+    # What holds off a cancellation, and what comes through it all the same.
+    shield: ClassVar[Any] = contextlib.nullcontext
+    cancellation: ClassVar[Any] = tuple
     _base: ClassVar[Any] = httpx.BaseTransport
     _plain: ClassVar[Any] = httpx.HTTPTransport
 
     def __init__(self, given: Any, origin: str) -> None:
         if given is not None and not isinstance(given, self._base):
-            kind = f"{type(given).__module__}.{type(given).__qualname__}"
-            raise TypeError(f"transport must be an httpx.{self._base.__name__}, not {kind}")
+            raise TypeError(f"transport must be an httpx.{self._base.__name__}, not a {type(given)}")
         self.closed, self.proxy, self._given, problem = False, "", given, ""
         looked_at = "SSL_CERT_FILE and SSL_CERT_DIR"
         # By process, and for async by event loop, none of which may use another's connections.
@@ -71,20 +71,19 @@ class SyncTransports:
         try:
             if given is None:
                 # Clients with the same trust settings share a context; it is made anew when they change.
-                trust = map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
-                tls, limits = _tls_context(*trust), httpx.Limits(max_connections=1)
+                tls = _tls_context(*map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))))
                 looked_at = "HTTPS_PROXY and ALL_PROXY"
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
-                self._new = functools.partial(self._plain, verify=tls, proxy=proxy, limits=limits)
+                self._new = functools.partial(self._plain, verify=tls, proxy=proxy)
                 # A proxy that cannot be used shows now.
                 self._new()
         except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
             # Other texts may quote a proxy's password.
-            text = f": {failure}" if isinstance(failure, (OSError, ImportError)) else ""
-            problem = f"{type(failure).__name__}{text}"
+            text = failure if isinstance(failure, (OSError, ImportError)) else "the value is not valid"
+            problem = f"look at {looked_at}: {type(failure).__name__}: {text}"
         if problem:
-            raise ConfigurationError(f"the HTTP transport cannot be set up; look at {looked_at}: {problem}")
+            raise ConfigurationError(f"the HTTP transport cannot be set up; {problem}")
 
     async def exchange(self, attempt: Attempt) -> None:
         """Send the request and read the response into the attempt."""
@@ -123,23 +122,17 @@ class SyncTransports:
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         """Send, and read the response; tell whether it was read to its end."""
-        outer = current_deadline.set(attempt.request.deadline)
+        outer = current.set(attempt.request)
         try:
-            body = attempt.begin(transport.handle_request(attempt.request))
-            with contextlib.closing(body):
+            with contextlib.closing(attempt.begin(transport.handle_request(attempt.request))) as body:
                 for chunk in body:
                     if not attempt.feed(chunk):
                         return False
-                    attempt.request.deadline.left()
+                    attempt.request.left()
         finally:
             # A signal handler may make a call in the midst of another.
-            current_deadline.reset(outer)
+            current.reset(outer)
         return True
-
-    async def shielded(self, call: Coroutine[Any, Any, None]) -> BaseException | None:
-        """Finish a call, whatever cancels the task meanwhile; return that cancellation, to be raised."""
-        await call
-        return None
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:
@@ -151,12 +144,12 @@ class SyncTransports:
 class AsyncTransports(SyncTransports):
     """The same for an async client."""
 
-    awaits = True
+    awaits, shield = True, staticmethod(functools.partial(anyio.CancelScope, shield=True))
+    cancellation = staticmethod(anyio.get_cancelled_exc_class)
     _base, _plain = httpx.AsyncBaseTransport, httpx.AsyncHTTPTransport
 
     def _here(self) -> Any:
-        process, loop = os.getpid(), anyio.lowlevel.current_token().native_token
-        loops = self._everywhere.setdefault(process, {})
+        loop, loops = anyio.lowlevel.current_token().native_token, self._everywhere.setdefault(os.getpid(), {})
         if loop not in loops:
             # A loop that has ended takes its connections with it; trio's tokens do not tell.
             for ended in [known for known in list(loops) if getattr(known, "is_closed", bool)()]:
@@ -168,39 +161,17 @@ class AsyncTransports(SyncTransports):
         if transport is not self._given:
             # One bound on the whole is enough, and another on each wait takes time.
             attempt.request.extensions.clear()
-        with anyio.move_on_after(attempt.request.deadline.seconds):
-            body = attempt.begin(await transport.handle_async_request(attempt.request))
-            try:
+        with anyio.move_on_after(attempt.request.timeout):
+            response = await transport.handle_async_request(attempt.request)
+            async with contextlib.aclosing(attempt.begin(response)) as body:
                 async for chunk in body:
                     if not attempt.feed(chunk):
                         return False
-            finally:
-                await body.aclose()
             return True
         raise TimeoutError
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:
             # In the midst of a cancellation too, or the socket stays open.
-            with anyio.CancelScope(shield=True), contextlib.suppress(Exception):
+            with self.shield(), contextlib.suppress(Exception):
                 await transports.pop().aclose()
-
-    async def shielded(self, call: Coroutine[Any, Any, None]) -> BaseException | None:
-        # A scope holds off the cancellations of anyio and trio; those of asyncio itself come through it.
-        # A sync client does without it, and it is slow to load.
-        import asyncio  # noqa: PLC0415
-
-        cancelled = None
-        with anyio.CancelScope(shield=True):
-            if not isinstance(anyio.lowlevel.current_token().native_token, asyncio.AbstractEventLoop):
-                return await super().shielded(call)
-            task = asyncio.ensure_future(call)
-            while not task.done():
-                try:
-                    await asyncio.wait([task])
-                except asyncio.CancelledError as cancellation:
-                    cancelled = cancellation
-            if cancelled is not None and task.exception() is not None:
-                raise cancelled
-            task.result()
-        return cancelled

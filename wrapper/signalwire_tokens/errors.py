@@ -1,6 +1,6 @@
 """What the library raises. Every message is safe to log: no credential and no secret is in it."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import attrs
@@ -23,13 +23,15 @@ class ErrorDetail:
 class SignalWireError(Exception):
     """The base of all errors of this library.
 
-    `operation` is the call that failed, None outside a call. `may_have_applied` is true if the service may have carried
+    `operation` is the call that failed, None outside a call, and `request_id` the service's name for the request, to
+    quote to its support; None if it gave none. `may_have_applied` is true if the service may have carried
     it out all the same; after a `create`, look in the dashboard for a token of that name, since no call lists tokens.
     It is also true if a token that should be gone may still exist: one of `temporary`, or one that was not stored.
     """
 
     operation: str | None = None
     may_have_applied: bool = False
+    request_id: str | None = None
 
     def __init__(self, message: str, **fields: object) -> None:
         super().__init__(message)
@@ -51,13 +53,12 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(SignalWireError):
     """The service responded with a status other than success.
 
-    `errors` is what it reported, in its order; empty if the body had no known shape. `request_id` is its name for the
-    request, to quote to its support, and `retry_after` the seconds it asks to wait; None if it gave none.
+    `errors` is what it reported, in its order; empty if the body had no known shape. `retry_after` is the seconds it
+    asks to wait; None if it gave none.
     """
 
     status_code: int = 0
     errors: tuple[ErrorDetail, ...] = ()
-    request_id: str | None = None
     retry_after: float | None = None
 
 
@@ -94,19 +95,13 @@ class InvalidResponseError(SignalWireError):
 
     That is a response without a whole token, one about another token, or for `delete` a body other than an empty one.
     `body` is all that came; `body.get_secret_value().encode("utf-8", "surrogateescape")` gives its bytes. `token_id`
-    and `token` are what could be read of it, else None. A pickle leaves `body` and `token` behind.
+    and `token` are what could be read of it, else None. A pickle or a copy leaves `body` and `token` behind.
     """
 
     may_have_applied: bool = True
     body: "SecretStr | None" = None
     token_id: str | None = None
     token: "SecretStr | None" = None
-    request_id: str | None = None
-
-    def __copy__(self, _memo: object = None) -> Self:
-        return self
-
-    __deepcopy__ = __copy__
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, {**vars(self), "body": None, "token": None}

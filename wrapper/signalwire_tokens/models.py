@@ -9,8 +9,7 @@ from uuid import UUID
 import attrs
 from attrs.validators import deep_iterable, instance_of
 
-from signalwire_rest.models.permission import Permission as Permission  # noqa: PLC0414 - this module's, too
-from signalwire_rest.models.permission import PermissionName as PermissionName  # noqa: PLC0414
+from signalwire_rest.models.permission import Permission as Permission, PermissionName as PermissionName
 
 # What is longer is not repeated in a message: it may be a secret.
 LONGEST_SHOWN = 24
@@ -44,9 +43,6 @@ class SecretStr:
     def __str__(self) -> str:
         return "**********"
 
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
-
     def __len__(self) -> int:
         return len(self._value)
 
@@ -67,9 +63,8 @@ class SecretStr:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SecretStr cannot be pickled; store get_secret_value() in a vault instead")
 
-    def __getstate__(self) -> NoReturn:
-        # Serialisers that do without pickle's means ask for the state.
-        self.__reduce__()
+    # Serialisers that do without pickle's means ask for the state.
+    __getstate__ = __reduce__
 
 
 class UnlistedPermission(str):
@@ -113,15 +108,9 @@ _BY_VALUE = {permission.value: permission for permission in Permission}
 
 def parse_permissions(values: Iterable[str]) -> list[Permission | UnlistedPermission]:
     """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
-    if isinstance(values, str):
-        such = f", such as [{str(values)!r}]" if len(values) <= LONGEST_SHOWN else ""
-        raise ValueError(f"permissions must be a list{such}, not a bare string")  # noqa: TRY004
-    if isinstance(values, Mapping):
-        raise TypeError("permissions must be a list of Permission or str, not a mapping: list those to grant")
-    try:
-        parsed = list(dict.fromkeys(_parse_permission(value) for value in values))
-    except TypeError as error:
-        raise TypeError(f"permissions must be a list of Permission or str: {error}") from None
+    if isinstance(values, (str, Mapping)) or not isinstance(values, Iterable):
+        raise TypeError(f"permissions must be a list of Permission or str, as ['fax'], not {type(values).__name__}")
+    parsed = list(dict.fromkeys(map(_parse_permission, values)))
     if not parsed:
         raise ValueError(f"permissions is empty, name at least one of: {', '.join(Permission)}")
     return parsed
@@ -131,7 +120,7 @@ def _parse_permission(value: object) -> Permission | UnlistedPermission:
     if isinstance(value, (Permission, UnlistedPermission)):
         return value
     if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} found")
+        raise TypeError(f"permissions must be a list of Permission or str, with no {type(value).__name__} in it")
     if known := _BY_VALUE.get(value):
         return known
     near = difflib.get_close_matches(value.strip().lower(), [*Permission, *DASHBOARD_NAMES], n=1)

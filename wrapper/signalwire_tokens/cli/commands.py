@@ -15,8 +15,7 @@ import click
 
 from signalwire_tokens import Permission, PermissionName
 
-from . import _options as options
-from . import stores
+from . import _options as options, stores
 from .calls import client, storing
 from .formats import as_json, described, held_ids, renderer, shown
 from .group import command_line

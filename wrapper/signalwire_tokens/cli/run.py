@@ -13,8 +13,7 @@ import click
 
 from signalwire_tokens import Permission, PermissionName
 
-from . import _options as options
-from . import signals, stores
+from . import _options as options, signals, stores
 from .calls import client
 from .formats import access_to
 from .messages import INTERRUPTED, Failure, masked
