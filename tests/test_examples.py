@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
@@ -21,6 +20,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import uvicorn
+from interrupting import interrupt, until
 
 from signalwire_tokens import ProjectTokens, SignalWireError
 
@@ -626,10 +626,8 @@ class TestTenantTokens:
         with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
             run.stdin.write(tenant.encode())
             run.stdin.close()
-            while not space.requests:
-                assert run.poll() is None
-                time.sleep(0.005)
-            run.send_signal(signal.SIGINT)
+            until(lambda: space.requests)
+            interrupt(run, signal.SIGINT)
             assert run.wait(60) != 0
         assert json.loads(file.read_text()) == {"subproject": tenant, "unknown": only(space).name}
 

@@ -10,12 +10,12 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from interrupting import until, waits
 from openapi_core import OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 from requests import PreparedRequest, Response
@@ -60,13 +60,6 @@ def http(request, space):
         auth = (space.project_id, space.api_token.get_secret_value())
         hooks = {"response": [conforms]}
         yield stack.enter_context(httpx.Client(**where, auth=auth, timeout=5, event_hooks=hooks))
-
-
-def until(condition) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.005)
 
 
 def create(http, **body) -> dict:
@@ -460,6 +453,34 @@ def test_a_shell_can_use_it(number, free_port) -> None:
         assert run.wait(10) == 0
         assert run.stdout.read() == ""
     assert used.stdout == "**********\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
+def test_a_signal_that_ends_no_system_call_ends_it() -> None:
+    # Another thread gets it, so that the main thread waits on, as after one that comes just before it waits.
+    code = """
+import runpy, signal, sys, threading
+
+def relay():
+    sys.stdin.readline()
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+threading.Thread(target=relay, daemon=True).start()
+sys.argv = ["testing"]
+runpy.run_module("signalwire_tokens.testing", run_name="__main__", alter_sys=True)
+"""
+    command = [sys.executable, "-c", code]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run,
+        contextlib.ExitStack() as ends,
+    ):
+        ends.callback(run.kill)  # or a test that fails would wait for it
+        lines = [run.stdout.readline() for _ in range(3)]
+        until(lambda: waits(run.pid))
+        run.stdin.write(b"\n")
+        run.stdin.flush()
+        assert run.wait(10) == 0
+    assert lines[0].startswith(b"export SIGNALWIRE_SPACE=")
 
 
 @pytest.mark.parametrize("port", ["used", "65536"])

@@ -7,11 +7,11 @@ import signal
 import socket
 import sys
 import threading
-import time
 
 import anyio
 import httpx
 import pytest
+from interrupting import meanwhile, send
 
 from signalwire_tokens import APIConnectionError, ApiToken, AsyncProjectTokens, ConfigurationError, ProjectTokens
 
@@ -70,17 +70,8 @@ def test_a_create_cancelled_at_any_step_leaves_no_token_that_nobody_was_told_of(
 def test_a_sync_call_interrupted_by_ctrl_c(space, caplog) -> None:
     space.fail_next(timeout=True, applied=True)
     with space.serve() as url, ProjectTokens(url, space.project_id, space.api_token) as tokens:
-
-        def interrupt() -> None:
-            while not space.requests:
-                time.sleep(0.001)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-
-        thread = threading.Thread(target=interrupt)
-        thread.start()
-        with pytest.raises(KeyboardInterrupt):
+        with meanwhile(lambda: space.requests, lambda: send(signal.SIGINT)), pytest.raises(KeyboardInterrupt):
             tokens.create("ci", ["fax"])
-        thread.join()
     assert "create of token 'ci' failed: interrupted by KeyboardInterrupt" in warnings(caplog)[0]
 
 

@@ -20,6 +20,7 @@ import httpx
 import pytest
 import respx
 import trustme
+from interrupting import meanwhile, send, until
 
 from signalwire_tokens import (
     APIConnectionError,
@@ -200,8 +201,7 @@ def test_calls_in_flight_get_their_tokens_when_the_client_is_closed(space) -> No
         ]
         for thread in threads:
             thread.start()
-        while held.requests < 8:
-            time.sleep(0.001)
+        until(lambda: held.requests == 8)
         tokens.close()
         held.release.set()
         for thread in threads:
@@ -701,19 +701,11 @@ def test_what_a_signal_handler_raises_is_no_failure_of_the_call(space, operation
 
     held = Held(space)
     before = signal.signal(signal.SIGUSR1, limit)
-
-    def end() -> None:
-        while not held.requests:
-            time.sleep(0.001)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
-
-    thread = threading.Thread(target=end)
     try:
         with space.serve() as url, ProjectTokens(url, space.project_id, space.api_token) as tokens:
-            thread.start()
-            with pytest.raises(SoftTimeLimitError) as caught:
-                tokens.create("ci", ["fax"]) if operation == "create" else tokens.delete(ID)
-            thread.join()
+            with meanwhile(lambda: held.requests, lambda: send(signal.SIGUSR1)):
+                with pytest.raises(SoftTimeLimitError) as caught:
+                    tokens.create("ci", ["fax"]) if operation == "create" else tokens.delete(ID)
             held.release.set()
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -737,19 +729,11 @@ def test_a_call_in_a_signal_handler_leaves_the_deadline_of_the_call_around_it(au
             go_on.set()
 
         before = signal.signal(signal.SIGUSR1, call)
-
-        def interrupt() -> None:
-            while not requests:
-                time.sleep(0.001)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
-
-        thread = threading.Thread(target=interrupt)
-        thread.start()
         try:
-            assert outer.create("outer", ["fax"]).name == "outer"
+            with meanwhile(lambda: requests, lambda: send(signal.SIGUSR1)):
+                assert outer.create("outer", ["fax"]).name == "outer"
         finally:
             signal.signal(signal.SIGUSR1, before)
-            thread.join()
 
 
 @pytest.fixture
@@ -810,8 +794,7 @@ def test_no_more_transports_are_kept_than_calls_may_be_in_flight(space) -> None:
         threads = [threading.Thread(target=tokens.create, args=(f"ci-{n}", ["fax"])) for n in range(80)]
         for thread in threads:
             thread.start()
-        while held.requests < 80:
-            time.sleep(0.001)
+        until(lambda: held.requests == 80)
         held.release.set()
         for thread in threads:
             thread.join()

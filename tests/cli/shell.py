@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import NamedTuple
+
+from interrupting import send
 
 from signalwire_tokens.cli import main
 
@@ -195,39 +196,6 @@ class Terminal:
         except OSError:  # Linux: the other side is closed
             pass
         return self.process.wait(60), self.seen
-
-
-def until(condition) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.005)
-
-
-def waits(process) -> bool:
-    """Tell whether a process waits: coverage deadlocks if its own bookkeeping is interrupted."""
-    state = Path(f"/proc/{process.pid}/stat")
-    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "S"
-
-
-def interrupt(process, number) -> None:
-    until(lambda: waits(process))
-    process.send_signal(number)
-
-
-def send(*numbers) -> None:
-    """Send signals to this process, whose main thread runs the command."""
-    for number in numbers:
-        signal.pthread_kill(threading.main_thread().ident, number)
-
-
-@contextlib.contextmanager
-def meanwhile(condition, action):
-    """Do something once a condition holds, while the main thread runs the command."""
-    thread = threading.Thread(target=lambda: [until(condition), action()])
-    thread.start()
-    yield
-    thread.join()
 
 
 def waiting_in(pipe) -> int:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from interrupting import interrupt, meanwhile, send, send_unnoticed
 
 from signalwire_tokens import SecretStr
 
@@ -16,10 +17,7 @@ from .shell import (
     Deleting,
     Minting,
     Terminal,
-    interrupt,
-    meanwhile,
     only,
-    send,
 )
 
 RUN = ("run", "nightly", "-p", "fax", "-p", "calling", "--")
@@ -171,6 +169,11 @@ class TestSignals:
             run = shell(*RUN, "sh", "-c", WAITING, cwd=tmp_path)
         assert (run.returncode, space.tokens) == (143, {})
 
+    def test_one_that_ends_no_system_call_is_passed_on_too(self, shell, space, tmp_path) -> None:
+        with meanwhile((tmp_path / "ready").exists, lambda: send_unnoticed(signal.SIGTERM)):
+            run = shell(*RUN, "sh", "-c", "echo ready > ready; exec sleep 30", cwd=tmp_path)
+        assert (run.returncode, space.tokens) == (143, {})
+
     def test_a_command_may_ignore_them(self, shell, space, tmp_path) -> None:
         script = "trap '' INT TERM HUP; echo ready > ready; until [ -e done ]; do sleep 0.02; done; exit 5"
 
@@ -204,7 +207,7 @@ class TestSignals:
         assert (tmp_path / "signals").read_text() == "came\n"
 
     def test_a_terminal_that_is_closed_leaves_no_token(self, shell, space) -> None:
-        with Terminal(shell, *RUN, "sh", "-c", "echo ready; exec sleep 600") as terminal:
+        with Terminal(shell, *RUN, "sh", "-c", "echo ready; exec sleep 60") as terminal:
             terminal.read_until("ready")
             terminal.close()
             assert terminal.process.wait(60) == 128 + signal.SIGHUP

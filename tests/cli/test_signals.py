@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+from interrupting import interrupt, meanwhile, send, send_unnoticed, until, waits
 
 from .shell import (
     COMMAND,
@@ -19,14 +20,9 @@ from .shell import (
     Deleting,
     Minting,
     Terminal,
-    interrupt,
-    meanwhile,
     only,
     secret_of,
-    send,
-    until,
     waiting_in,
-    waits,
 )
 
 ENDINGS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -84,12 +80,8 @@ class TestWhileStoring:
         reader, writer = pipe
         with shell.start(*CREATE_MUCH, stdout=writer) as run:
             until(lambda: waiting_in(reader))
-            until(lambda: waits(run))
             # Both are there before the command looks at the first.
-            run.send_signal(signal.SIGSTOP)
-            run.send_signal(signal.SIGTERM)
-            run.send_signal(second)
-            run.send_signal(signal.SIGCONT)
+            interrupt(run, signal.SIGSTOP, signal.SIGTERM, second, signal.SIGCONT)
             _, errors = run.communicate(timeout=60)
         assert (run.returncode, space.tokens) == (130, {})
         assert re.search(r"Error: the secret could not be stored: interrupted; .* deleted.*\n$", errors)
@@ -124,7 +116,7 @@ class TestWhileStoring:
         reader, writer = pipe
         with Terminal(shell, *CREATE_MUCH, stdout=writer) as terminal:
             until(lambda: waiting_in(reader))
-            until(lambda: waits(terminal.process))
+            until(lambda: waits(terminal.process.pid))
             terminal.close()
             assert terminal.process.wait(60) == 130
         assert space.tokens == {}
@@ -172,7 +164,7 @@ class TestCommandThatStores:
         assert (tmp_path / "signals").read_text() == "came\n"
 
     def test_ctrl_c_that_ends_it_is_told(self, shell, space) -> None:
-        with Terminal(shell, *CREATE, "--exec", "sh -c 'echo ready; exec sleep 600'") as terminal:
+        with Terminal(shell, *CREATE, "--exec", "sh -c 'echo ready; exec sleep 60'") as terminal:
             terminal.read_until("ready")
             terminal.press(b"\x03")
             code, seen = terminal.wait()
@@ -181,11 +173,18 @@ class TestCommandThatStores:
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
     def test_a_signal_goes_to_it(self, shell, space, old, tmp_path, script, number) -> None:
-        kept = script("echo ready > ready; exec sleep 600")
+        kept = script("echo ready > ready; exec sleep 60")
         with meanwhile((tmp_path / "ready").exists, lambda: send(number)):
             run = shell("rotate", str(old.id), "ci", "-p", "fax", "--exec", kept, cwd=tmp_path)
         assert (run.returncode, list(space.tokens)) == (130, [old.id])
         assert re.search(rf"was ended by {number.name}; .* deleted", run.stderr)
+
+    def test_a_signal_that_ends_no_system_call_goes_to_it(self, shell, space, tmp_path, script) -> None:
+        kept = script("echo ready > ready; exec sleep 30")
+        with meanwhile((tmp_path / "ready").exists, lambda: send_unnoticed(signal.SIGTERM)):
+            run = shell(*CREATE, "--exec", kept, cwd=tmp_path)
+        assert (run.returncode, space.tokens) == (130, {})
+        assert "was ended by SIGTERM" in run.stderr
 
     def test_a_signal_that_comes_as_it_is_started_goes_to_it(self, shell, space, monkeypatch) -> None:
         class Popen(subprocess.Popen):
@@ -194,7 +193,7 @@ class TestCommandThatStores:
                 super().__init__(*args, **kwargs)
 
         monkeypatch.setattr(subprocess, "Popen", Popen)
-        run = shell(*CREATE, "--exec", "sleep 600")
+        run = shell(*CREATE, "--exec", "sleep 60")
         assert (run.returncode, space.tokens) == (130, {})
         assert "sleep was ended by SIGTERM" in run.stderr
 

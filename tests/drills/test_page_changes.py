@@ -50,7 +50,7 @@ class Repository:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "MAKE", "MFLAGS"))}
         paths = os.pathsep.join(str(self.root / source) for source in ("generated", "wrapper"))
         kept |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": paths}
-        return subprocess.run(command, cwd=self.root, env=kept, capture_output=True, text=True, timeout=600, **options)
+        return subprocess.run(command, cwd=self.root, env=kept, capture_output=True, text=True, timeout=140, **options)
 
     def update(self, page, source=None):
         """Run the target on this page, with the environment that runs the tests."""

@@ -495,7 +495,11 @@ def _main() -> None:
             sep="\n",
             flush=True,
         )
-        stop.get()
+        while True:
+            # Python sees a signal that comes just before a system call, and on Windows any, only after that call.
+            with contextlib.suppress(queue.Empty):
+                stop.get(timeout=0.5)
+                return
 
 
 if __name__ == "__main__":

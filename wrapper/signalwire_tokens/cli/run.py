@@ -105,7 +105,7 @@ def _run_with(access: dict[str, str], command: tuple[str, ...]) -> int:
     environment = {**os.environ, **access}
     # That of another token, if any.
     environment.pop("SIGNALWIRE_API_TOKEN_ID", None)
-    with signals.passed_on() as started:
+    with signals.passed_on() as wait_for:
         try:
             child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
         except OSError as error:
@@ -113,5 +113,4 @@ def _run_with(access: dict[str, str], command: tuple[str, ...]) -> int:
             raise _NotStartedError(f"{command[0]} cannot be run: {error.strerror}", code) from None
         except ValueError:
             raise _NotStartedError("the secret has characters that no environment can hold", ITSELF_FAILED) from None
-        started(child)
-        return child.wait()
+        return wait_for(child)

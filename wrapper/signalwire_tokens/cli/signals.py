@@ -72,8 +72,8 @@ def ignore() -> None:
 
 
 @contextlib.contextmanager
-def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
-    """Pass signals on to a child, which is handed to what is yielded once it runs. After that they wait."""
+def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], int]]:
+    """Pass signals on to a child. What is yielded takes it once it runs, and waits for it. After that they wait."""
     children: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
 
@@ -88,14 +88,21 @@ def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
         with contextlib.suppress(OSError, ValueError):
             children[0].send_signal(number)
 
-    def started(child: subprocess.Popen[bytes]) -> None:
+    def wait_for(child: subprocess.Popen[bytes]) -> int:
+        from subprocess import TimeoutExpired  # noqa: PLC0415 - slow, and known where there is a child
+
         children.append(child)
         while early:
             send(early.pop(0))
+        while child.poll() is None:
+            # Python sees a signal that comes just before a system call, and on Windows any, only after that call.
+            with contextlib.suppress(TimeoutExpired):
+                child.wait(timeout=0.5)
+        return child.returncode
 
     _set(pass_on, _PASSED_ON)
     try:
-        yield started
+        yield wait_for
     finally:
         _set(_defer, _PASSED_ON)
 

@@ -185,7 +185,7 @@ def command(line: str) -> Iterator[Store]:
 
     def store(content: bytes) -> None:
         # It alone knows whether it has stored the secret, so it decides what a signal leads to.
-        with signals.passed_on() as started, contextlib.ExitStack() as stack:
+        with signals.passed_on() as wait_for, contextlib.ExitStack() as stack:
             reading, writing = os.pipe()
             left = stack.enter_context(os.fdopen(reading, "rb"))
             stdin = os.fdopen(writing, "wb")
@@ -205,8 +205,7 @@ def command(line: str) -> Iterator[Store]:
                 child = subprocess.Popen(arguments, stdin=left)  # noqa: S603 - the user's own command
             except OSError as error:
                 raise StoreError(f"{arguments[0]} cannot be run: {error.strerror}") from None
-            started(child)
-            code = child.wait()
+            code = wait_for(child)
             unread = left.read()
         if code:
             how = f"{arguments[0]} {ended(code)}"
