@@ -11,6 +11,7 @@ import pytest
 from signalwire_tokens import ApiToken, ConfigurationError, Permission, ProjectTokens, SecretStr, SignalWireError
 
 ID = "0b1f1f9e-7c1d-4a70-9a3c-0f9f6e4c2d11"
+OTHER = "11111111-1111-4111-8111-111111111111"
 TOKEN = ApiToken(UUID(ID), "ci", ("fax",), SecretStr("PTnot-to-be-seen"))
 CREDENTIALS = (
     "the project ID or the API token is wrong, or the API token lacks the management permission; check "
@@ -207,6 +208,27 @@ def test_an_empty_variable(monkeypatch) -> None:
             {"status_code": 300},
             f"delete of token {ID} failed: HTTP 300 (the token may be gone: delete again to be sure)",
         ),
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 300, "headers": {"Location": "/sign-in"}},
+            (
+                f"create of token 'ci' failed: HTTP 300 ({MAY_EXIST}; it redirects to /sign-in, and no redirect is "
+                "followed; check the space)"
+            ),
+        ),
+        (
+            lambda t: t.create("ci", ["fax"]),
+            {"status_code": 400, "headers": {"Location": "/sign-in"}},
+            "create of token 'ci' failed: HTTP 400",
+        ),
+        (
+            lambda t: t.update(ID, name="ci"),
+            {"status_code": 200, "json": {"id": OTHER, "name": "ci", "permissions": ["fax"], "token": "PT0"}},
+            (
+                f"update of token {ID} failed: HTTP 200 about another token (the change may have been made: update "
+                f"again to be sure; the ID in it is {OTHER})"
+            ),
+        ),
     ],
 )
 def test_a_failed_call(flavour, call, answer, says) -> None:
@@ -255,6 +277,15 @@ def test_an_answer_that_broke_off(flavour) -> None:
     assert str(caught.value) == (
         f"create of token 'ci' failed: HTTP 200 without a whole token, the response was cut off ({MAY_EXIST})"
     )
+    assert caught.value.__notes__ == ["body, token_id and token of this error hold what came"]
+
+
+def test_a_closed_client(tokens) -> None:
+    tokens.close()
+    with pytest.raises(ConfigurationError) as caught:
+        tokens.create("ci", ["fax"])
+    says = "this client is closed; make a new one (nothing was sent)"
+    assert str(caught.value) == f"create of token 'ci' failed: {says}"
 
 
 def test_a_name_is_cut_to_100_characters(flavour) -> None:

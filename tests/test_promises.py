@@ -26,6 +26,7 @@ from signalwire_tokens import (
     APIStatusError,
     ApiToken,
     AsyncProjectTokens,
+    InvalidResponseError,
     ProjectTokens,
     RateLimitError,
     SecretStr,
@@ -84,12 +85,21 @@ def test_what_a_failure_repeats_is_masked_too(flavour, spoken) -> None:
         assert secret not in str(caught.value)
 
 
-def test_a_redirect_to_a_secret_is_masked(flavour) -> None:
-    response = httpx.Response(302, headers={"Location": f"https://example.com/?t={NEW}"})
+@pytest.mark.parametrize("secret", [NEW, API_TOKEN])
+def test_a_redirect_to_a_secret_is_masked(flavour, secret) -> None:
+    response = httpx.Response(302, headers={"Location": f"https://example.com/?t={secret}"})
     with connect(flavour, lambda _: response) as tokens, pytest.raises(APIStatusError) as caught:
         tokens.create("ci", ["fax"])
-    assert NEW not in str(caught.value)
+    assert secret not in str(caught.value)
     assert "https://example.com/" in str(caught.value)
+
+
+def test_the_token_in_the_place_of_an_id_is_masked(flavour) -> None:
+    response = httpx.Response(200, json={**TOKEN, "id": API_TOKEN})
+    with connect(flavour, lambda _: response) as tokens, pytest.raises(InvalidResponseError) as caught:
+        tokens.create("ci", ["fax"])
+    assert caught.value.token_id == "**********"
+    assert API_TOKEN not in str(caught.value)
 
 
 def test_pydantics_secret_is_accepted_where_ours_is(flavour) -> None:
@@ -152,6 +162,7 @@ def test_an_emoji_is_a_name(flavour, space) -> None:
     [
         ({"Retry-After": "1.5"}, 1.5),
         ({"Retry-After": "Fri, 01 Jan 2021 00:00:30 GMT", "Date": "Fri, 01 Jan 2021 00:00:00 GMT"}, 30.0),
+        ({"Retry-After": "Fri, 01 Jan 2021 02:00:30 +0200", "Date": "Fri, 01 Jan 2021 00:00:00 GMT"}, 30.0),
         ({"Retry-After": "Fri, 01 Jan 2021 00:00:00 GMT", "Date": "Fri, 01 Jan 2021 00:00:30 GMT"}, 0.0),
         ({"Retry-After": "Fri, 01 Jan 2021 00:00:30 GMT", "Date": "yesterday"}, 0.0),
         ({"Retry-After": "Fri, 01 Jan 2099 00:00:30 GMT", "Date": "Fri, 01 Jan 2099 00:00:00 +0000"}, 30.0),

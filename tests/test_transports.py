@@ -367,6 +367,7 @@ class TestAnotherTokensResponse:
         [
             ("CI  deploy", "ci deploy"),
             (" ci ", "ci"),
+            ("CI deploy", "cideploy"),
             ("x" * 300, "x" * 255),
             ("x" * 31, "x" * 30),
             ("a long name", "a long n…"),
