@@ -63,8 +63,9 @@ class SecretStr:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SecretStr cannot be pickled; store get_secret_value() in a vault instead")
 
-    # Serialisers that do without pickle's means ask for the state.
-    __getstate__ = __reduce__
+    def __getstate__(self) -> NoReturn:
+        # Serialisers that do without pickle's means ask for the state.
+        self.__reduce__()
 
 
 class UnlistedPermission(str):
