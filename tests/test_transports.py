@@ -715,17 +715,18 @@ def test_what_a_signal_handler_raises_is_no_failure_of_the_call(space, operation
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
-def test_a_call_in_a_signal_handler_leaves_the_deadline_of_the_call_around_it(authority_served) -> None:
+def test_a_call_in_a_signal_handler_leaves_the_deadline_of_the_call_around_it(authority_served, monkeypatch) -> None:
     url, requests, go_on = authority_served
     with (
-        ProjectTokens(url, "project", "t", timeout=20) as outer,
-        ProjectTokens(url, "project", "t", timeout=0.2) as inner,
+        ProjectTokens(url, "project", "t", timeout=60) as outer,
+        ProjectTokens(url, "project", "t", timeout=20) as inner,
     ):
 
         def call(_number, _frame) -> None:
             inner.create("inner", ["fax"])
             # Its own deadline has passed when the call around it goes on.
-            time.sleep(0.3)
+            now = time.monotonic
+            monkeypatch.setattr(time, "monotonic", lambda: now() + 25)
             go_on.set()
 
         before = signal.signal(signal.SIGUSR1, call)
