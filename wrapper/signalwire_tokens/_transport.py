@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import getproxies, proxy_bypass
 
-import anyio.lowlevel
+import anyio
 import httpx
 
 from ._attempt import EXPECTED, Attempt, current_deadline
@@ -35,7 +35,7 @@ def _state(path: str | None) -> object:
 
 
 @functools.lru_cache(maxsize=8)
-def _tls_context(*_trust: object) -> ssl.SSLContext:
+def _tls_context(_trust: object) -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     context.sslsocket_class = _BoundedSocket
     return context
@@ -71,8 +71,9 @@ class SyncTransports:
         try:
             if given is None:
                 # Clients with the same trust settings share a context; it is made anew when they change.
-                trust = map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
-                tls, limits = _tls_context(*trust), httpx.Limits(max_connections=1)
+                # The file goes before the directory, which may be large, and is then not looked at.
+                trust = _state(os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"))
+                tls, limits = _tls_context(trust), httpx.Limits(max_connections=1)
                 looked_at = "HTTPS_PROXY and ALL_PROXY"
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
