@@ -536,6 +536,8 @@ class TestTrust:
         folder = tmp_path / "certs"
         folder.mkdir()
         monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+        # As good as none.
+        monkeypatch.setenv("SSL_CERT_FILE", "")
         with self.serving(authority) as url:
             with pytest.raises(APIConnectionError, match="nothing was sent"):
                 self.create(flavour, url)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import getproxies, proxy_bypass
 
-import anyio.lowlevel
+import anyio
 import httpx
 
 from ._attempt import EXPECTED, Attempt, current
@@ -33,7 +33,7 @@ def _state(path: Any) -> object:
 
 
 @functools.lru_cache(maxsize=8)
-def _tls_context(*_trust: object) -> ssl.SSLContext:
+def _tls_context(_trust: object) -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     context.sslsocket_class = _BoundedSocket
     return context
@@ -64,14 +64,14 @@ class SyncTransports:
     def __init__(self, given: Any, origin: str) -> None:
         if given is not None and not isinstance(given, self._base):
             raise TypeError(f"transport must be an httpx.{self._base.__name__}, not a {type(given)}")
-        self.closed, self.proxy, self._given, problem = False, "", given, ""
-        looked_at = "SSL_CERT_FILE and SSL_CERT_DIR"
+        self.closed, self.proxy, self._given, looked_at, problem = False, "", given, "SSL_CERT_FILE and SSL_CERT_DIR", ""
         # By process, and for async by event loop, none of which may use another's connections.
         self._everywhere: dict[int, Any] = {}
         try:
             if given is None:
                 # Clients with the same trust settings share a context; it is made anew when they change.
-                tls = _tls_context(*map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))))
+                # The file goes before the directory, which may be large, and is then not looked at.
+                tls = _tls_context(_state(os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")))
                 looked_at = "HTTPS_PROXY and ALL_PROXY"
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
