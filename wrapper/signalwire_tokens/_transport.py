@@ -64,7 +64,7 @@ class SyncTransports:
     def __init__(self, given: Any, origin: str) -> None:
         if given is not None and not isinstance(given, self._base):
             raise TypeError(f"transport must be an httpx.{self._base.__name__}, not a {type(given)}")
-        self.closed, self.proxy, self._given, looked_at, problem = False, "", given, "SSL_CERT_FILE and SSL_CERT_DIR", ""
+        self.closed, self.proxy, self._given, where, problem = False, "", given, "SSL_CERT_FILE and SSL_CERT_DIR", ""
         # By process, and for async by event loop, none of which may use another's connections.
         self._everywhere: dict[int, Any] = {}
         try:
@@ -72,7 +72,7 @@ class SyncTransports:
                 # Clients with the same trust settings share a context; it is made anew when they change.
                 # The file goes before the directory, which may be large, and is then not looked at.
                 tls = _tls_context(_state(os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")))
-                looked_at = "HTTPS_PROXY and ALL_PROXY"
+                where = "HTTPS_PROXY and ALL_PROXY"
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
                 self._new = functools.partial(self._plain, verify=tls, proxy=proxy)
@@ -81,7 +81,7 @@ class SyncTransports:
         except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
             # Other texts may quote a proxy's password.
             text = failure if isinstance(failure, (OSError, ImportError)) else "the value is not valid"
-            problem = f"look at {looked_at}: {type(failure).__name__}: {text}"
+            problem = f"look at {where}: {type(failure).__name__}: {text}"
         if problem:
             raise ConfigurationError(f"the HTTP transport cannot be set up; {problem}")
 
