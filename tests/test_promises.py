@@ -30,6 +30,7 @@ from signalwire_tokens import (
     AsyncProjectTokens,
     ProjectTokens,
     RateLimitError,
+    RotationError,
     SecretStr,
     SignalWireError,
 )
@@ -424,6 +425,71 @@ def test_a_block_that_is_never_left_is_named(space, caplog) -> None:
     del block
     gc.collect()
     assert f"token {token.id} may still exist, delete it: its block ended without a deletion" in caplog.text
+
+
+def test_a_block_whose_thread_ends_with_the_process_is_named() -> None:
+    code = """
+import threading
+from signalwire_tokens import ProjectTokens
+from signalwire_tokens.testing import FakeSpace
+
+space, entered = FakeSpace(), threading.Event()
+tokens = ProjectTokens("example", space.project_id, space.api_token, transport=space.transport)
+
+def work():
+    with tokens.temporary("job", ["fax"]):
+        entered.set()
+        threading.Event().wait()
+
+threading.Thread(target=work, daemon=True).start()
+entered.wait()
+print(*space.tokens)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert f"token {run.stdout.strip()} may still exist, delete it: its block ended without a deletion" in run.stderr
+
+
+def test_a_block_that_is_entered_twice_deletes_both_tokens(flavour, space) -> None:
+    with flavour.on(space) as tokens:
+        block = getattr(tokens, "client", tokens).temporary("job", ["fax"])
+        sync = flavour.name == "sync"
+        contexts = [block if sync else tokens._portal.wrap_async_context_manager(block) for _ in range(2)]
+        with contexts[0] as first, contexts[1] as second:
+            assert set(space.tokens) == {first.id, second.id}
+    assert space.tokens == {}
+
+
+def test_a_name_that_cannot_show_itself_costs_no_token(flavour, space, caplog) -> None:
+    class Name(str):
+        __slots__ = ()
+
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    caplog.set_level(logging.INFO, "signalwire_tokens")
+    with flavour.on(space) as tokens:
+        assert tokens.create(Name("two\nlines"), ["fax"]).id in space.tokens
+    assert r'name "two\nlines"' in caplog.records[-1].getMessage()
+
+
+def test_a_rotation_that_leaves_the_old_token_records_that_one(flavour, space, caplog) -> None:
+    with flavour.on(space, max_retries=0) as tokens:
+        old = tokens.create("ci", ["fax"])
+        with pytest.raises(RotationError):
+            tokens.rotate(old.id, "ci", ["fax"], store=lambda _: space.fail_next(500))
+    (record,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert (record.operation, record.token_id) == ("delete", str(old.id))
+
+
+def test_only_a_connection_that_failed_advises_to_check_the_space(flavour) -> None:
+    for kind, advised in ((httpx.ConnectError, True), (httpx.ProxyError, False), (httpx.PoolTimeout, False)):
+
+        def refuse(request, kind=kind):
+            raise kind("no", request=request)
+
+        with flavour.answering(refuse, max_retries=0) as tokens, pytest.raises(APIConnectionError) as caught:
+            tokens.create("ci", ["fax"])
+        assert ("check the space" in str(caught.value)) is advised
 
 
 def test_a_block_that_a_child_never_leaves_is_not_its_to_name(space, caplog, monkeypatch) -> None:

@@ -811,7 +811,7 @@ class TestCancelledWhileItDeletes:
 
     @pytest.mark.parametrize("how", ["timeout", "cancel"])
     @pytest.mark.parametrize("what", ["block", "store"])
-    def test_the_token_is_deleted_all_the_same(self, space, how, what) -> None:
+    def test_the_token_is_deleted_all_the_same(self, space, how, what, caplog) -> None:
         def store(_token) -> None:
             space.fail_next(429)
             raise ValueError
@@ -837,7 +837,9 @@ class TestCancelledWhileItDeletes:
 
         with pytest.raises(TimeoutError if how == "timeout" else asyncio.CancelledError):
             asyncio.run(main())
+        gc.collect()
         assert space.tokens == {}
+        assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
     def test_one_that_fails_is_named_on_the_cancellation(self, space, caplog) -> None:
         async def main() -> None:

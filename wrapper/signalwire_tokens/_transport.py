@@ -26,9 +26,10 @@ class _BoundedSocket(ssl.SSLSocket):
         super().settimeout(request.left() if request and value else value)
 
 
-def _state(path: Any) -> object:
-    with contextlib.suppress(OSError, TypeError):
-        return tuple((str(e), s.st_mtime_ns, s.st_ino) for e in [Path(path), *Path(path).glob("*")] for s in [e.stat()])
+def _state(path: str | None) -> object:
+    entries = [Path(path), *Path(path).glob("*")] if path else []
+    with contextlib.suppress(OSError):
+        return tuple((str(entry), stat.st_mtime_ns, stat.st_ino) for entry in entries for stat in [entry.stat()])
     return path
 
 
@@ -168,7 +169,7 @@ class AsyncTransports(SyncTransports):
                     if not attempt.feed(chunk):
                         return False
             return True
-        raise TimeoutError
+        raise TimeoutError("timed out")
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:
