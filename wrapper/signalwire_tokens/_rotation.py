@@ -61,8 +61,8 @@ class Rotating(Sender[Transport]):
         try:
             await self._call(old)
         except BaseException as failure:
-            problem = f"rotate failed: token {created.id} is stored and works, but the old token {old.token_id} may still "
-            problem += f"exist, check that it is gone: {type(failure).__name__}: {failure}"
+            problem = f"rotate failed: token {created.id} is stored and works, but the old token {old.token_id} "
+            problem += f"may still exist, check that it is gone: {type(failure).__name__}: {failure}"
             ours = isinstance(failure, SignalWireError)
             tell(logging.ERROR, problem, old, leaving=None if ours else failure)
             if not ours:
