@@ -98,9 +98,14 @@ docs-check: docs ## Open every page in headless Chromium, on a phone and a deskt
 generate: $(READY) ## Regenerate generated/ from openapi.yaml, the overlay and the generator's settings
 	$(BIN)/python scripts/apply_overlay.py openapi-overlay.yaml generated/openapi.yaml openapi.yaml $(wildcard openapi/*.yaml)
 	@for path in generated/* generated/.[!.]*; do [ "$$path" = generated/openapi.yaml ] || rm -rf "$$path"; done
+	rm -rf scripts/templates/upstream
+	ln -s "$$($(BIN)/python -c \
+		'from importlib.util import find_spec; print(*find_spec("openapi_python_client").submodule_search_locations)' \
+		)/templates" scripts/templates/upstream
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/openapi-python-client generate --path generated/openapi.yaml \
 		--config generator-config.yaml --custom-template-path scripts/templates --meta none \
 		--output-path generated/signalwire_rest --overwrite --fail-on-warning
+	rm -rf scripts/templates/upstream
 	touch generated/signalwire_rest/py.typed
 	$(BIN)/python scripts/write_answers.py generated/openapi.yaml generated/signalwire_rest/answers.py
 

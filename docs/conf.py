@@ -68,6 +68,9 @@ def as_called(
         for base in getattr(documented, "__orig_bases__", ()):
             for taken in typing.get_args(base):
                 arguments = re.sub(r"[~.\w]*\bTransport\b", f"httpx.{taken.__name__}", arguments)
+    # The classes of the blocks are private.
+    block = r"~contextlib.Abstract\1ContextManager[~signalwire_tokens.ApiToken]"
+    returns = returns and re.sub(r"[~.\w]*\b(Async|)Temporary$", block, returns)
     return arguments, returns
 
 

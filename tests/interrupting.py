@@ -61,5 +61,7 @@ def meanwhile(condition, action):
     """Do something once a condition holds, while the main thread goes on."""
     thread = threading.Thread(target=lambda: [until(condition), action()])
     thread.start()
-    yield
-    thread.join()
+    try:
+        yield
+    finally:
+        thread.join()

@@ -183,8 +183,8 @@ def test_calls_are_logged_without_secrets(tokens, space, caplog) -> None:
     records = [r for r in caplog.records if r.name == "signalwire_tokens"]
     lines = [r.getMessage() for r in records]
     assert {r.levelno for r in records} == {logging.INFO}
-    assert lines[0] == f"create: token {created.id}, name 'ci', permissions ['fax', 'video'], request id None"
-    assert lines[1] == f"update: token {created.id}, name 'new', request id None"
+    assert lines[0] == f'create: token {created.id}, name "ci", permissions ["fax", "video"], request id None'
+    assert lines[1] == f'update: token {created.id}, name "new", request id None'
     assert lines[2] == f"delete: token {created.id}, request id req-8"
     for secret in (created.token, space.api_token):
         assert secret.get_secret_value() not in caplog.text

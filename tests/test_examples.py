@@ -626,7 +626,7 @@ class TestTenantTokens:
         with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
             run.stdin.write(tenant.encode())
             run.stdin.close()
-            until(lambda: space.requests)
+            until(lambda: space.requests or run.poll() is not None)
             interrupt(run, signal.SIGINT)
             assert run.wait(60) != 0
         assert json.loads(file.read_text()) == {"subproject": tenant, "unknown": only(space).name}

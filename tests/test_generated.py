@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import pytest
 from ruamel.yaml import YAML
 
 import signalwire_rest.models
 from signalwire_rest.answers import CREATE_TOKEN
+from signalwire_rest.api.project_tokens import create_token
 from signalwire_rest.models import Permission, TokenResponse
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +58,24 @@ def test_a_response_keeps_permissions_the_spec_does_not_know():
         (str, "unlisted"),
     ]
     assert response.to_dict()["permissions"] == body["permissions"]
+
+
+@pytest.mark.parametrize("package", ["signalwire_rest", "signalwire_rest.models"])
+def test_a_package_has_its_names_before_they_are_loaded(package):
+    code = f"import {package} as package\nnames = set(package.__all__)\nassert names and names <= set(dir(package))\n"
+    code += f"from {package} import *\nassert names <= set(globals())\nassert names <= set(vars(package))\n"
+    code += "assert all(globals()[name].__name__ == name for name in names)\nprint(hasattr(package, 'Misspelt'))"
+    assert run(sys.executable, "-c", code, cwd=ROOT).stdout == "False\n"
+
+
+def test_the_generated_client_works_by_itself():
+    space, (status, said) = "https://example.signalwire.com", CREATE_TOKEN
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, json=said))
+    with httpx.Client(base_url=space, transport=transport) as http:
+        client = signalwire_rest.AuthenticatedClient(space, "t").set_httpx_client(http)
+        request = signalwire_rest.models.CreateTokenRequest("ci", [Permission.FAX])
+        response = create_token.sync_detailed(client=client, body=request)
+    assert (response.status_code, response.parsed) == (status, TokenResponse.from_dict(said))
 
 
 # How it is made.

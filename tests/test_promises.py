@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from uuid import UUID
 
 import anyio
 import httpx
@@ -20,6 +21,7 @@ import jsonpickle
 import pydantic
 import pytest
 
+import signalwire_rest
 import signalwire_tokens
 from signalwire_tokens import (
     APIConnectionError,
@@ -29,6 +31,7 @@ from signalwire_tokens import (
     InvalidResponseError,
     ProjectTokens,
     RateLimitError,
+    RotationError,
     SecretStr,
     SignalWireError,
 )
@@ -435,6 +438,71 @@ def test_a_block_that_is_never_left_is_named(space, caplog) -> None:
     assert f"token {token.id} may still exist, delete it: its block ended without a deletion" in caplog.text
 
 
+def test_a_block_whose_thread_ends_with_the_process_is_named() -> None:
+    code = """
+import threading
+from signalwire_tokens import ProjectTokens
+from signalwire_tokens.testing import FakeSpace
+
+space, entered = FakeSpace(), threading.Event()
+tokens = ProjectTokens("example", space.project_id, space.api_token, transport=space.transport)
+
+def work():
+    with tokens.temporary("job", ["fax"]):
+        entered.set()
+        threading.Event().wait()
+
+threading.Thread(target=work, daemon=True).start()
+entered.wait()
+print(*space.tokens)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert f"token {run.stdout.strip()} may still exist, delete it: its block ended without a deletion" in run.stderr
+
+
+def test_a_block_that_is_entered_twice_deletes_both_tokens(flavour, space) -> None:
+    with flavour.on(space) as tokens:
+        block = getattr(tokens, "client", tokens).temporary("job", ["fax"])
+        sync = flavour.name == "sync"
+        contexts = [block if sync else tokens._portal.wrap_async_context_manager(block) for _ in range(2)]
+        with contexts[0] as first, contexts[1] as second:
+            assert set(space.tokens) == {first.id, second.id}
+    assert space.tokens == {}
+
+
+def test_a_name_that_cannot_show_itself_costs_no_token(flavour, space, caplog) -> None:
+    class Name(str):
+        __slots__ = ()
+
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    caplog.set_level(logging.INFO, "signalwire_tokens")
+    with flavour.on(space) as tokens:
+        assert tokens.create(Name("two\nlines"), ["fax"]).id in space.tokens
+    assert r'name "two\nlines"' in caplog.records[-1].getMessage()
+
+
+def test_a_rotation_that_leaves_the_old_token_records_that_one(flavour, space, caplog) -> None:
+    with flavour.on(space, max_retries=0) as tokens:
+        old = tokens.create("ci", ["fax"])
+        with pytest.raises(RotationError):
+            tokens.rotate(old.id, "ci", ["fax"], store=lambda _: space.fail_next(500))
+    (record,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert (record.operation, record.token_id) == ("delete", str(old.id))
+
+
+def test_only_a_connection_that_failed_advises_to_check_the_space(flavour) -> None:
+    for kind, advised in ((httpx.ConnectError, True), (httpx.ProxyError, False), (httpx.PoolTimeout, False)):
+
+        def refuse(request, kind=kind):
+            raise kind("no", request=request)
+
+        with flavour.answering(refuse, max_retries=0) as tokens, pytest.raises(APIConnectionError) as caught:
+            tokens.create("ci", ["fax"])
+        assert ("check the space" in str(caught.value)) is advised
+
+
 def test_a_block_that_a_child_never_leaves_is_not_its_to_name(space, caplog, monkeypatch) -> None:
     tokens = ProjectTokens("example", space.project_id, space.api_token, transport=space.transport)
     block = tokens.temporary("job", ["fax"])
@@ -468,9 +536,60 @@ def test_records_carry_the_fields_of_an_inventory(flavour, space, caplog) -> Non
 def test_what_freezes_an_application_sees_every_module(tmp_path) -> None:
     script = tmp_path / "app.py"
     script.write_text("from signalwire_tokens import ProjectTokens\n")
-    package = Path(signalwire_tokens.__file__).parent
-    finder = modulefinder.ModuleFinder([str(package.parent), str(package.parent.parent / "generated")])
+    package, client = (Path(module.__file__).parent for module in (signalwire_tokens, signalwire_rest))
+    finder = modulefinder.ModuleFinder([str(package.parent), str(client.parent)])
     finder.run_script(str(script))
-    modules = {f"signalwire_tokens.{path.stem}" for path in package.glob("*.py")}
     optional = {"testing", "_pytest_plugin", "__init__", "__main__"}
-    assert modules - {f"signalwire_tokens.{name}" for name in optional} <= set(finder.modules)
+    modules = {f"signalwire_tokens.{path.stem}" for path in package.glob("*.py") if path.stem not in optional}
+    paths = [path.relative_to(client.parent).with_suffix("") for path in client.rglob("*.py")]
+    modules |= {".".join(path.parts).removesuffix(".__init__") for path in paths}
+    assert modules <= set(finder.modules)
+
+
+SHUT = """
+import sys
+import httpx
+from signalwire_tokens import ProjectTokens
+
+TOKEN = {"id": "2b9f8e3c-5d0f-4a53-8a9c-5f1f6a1f0c11", "name": "ci", "permissions": ["fax"], "token": "PT-the-secret"}
+
+class Shut:
+    def find_spec(self, name, *_):
+        raise OSError(24, f"Too many open files, so {name} cannot be loaded")
+
+def answer(request):
+    sys.meta_path.insert(0, Shut())
+    sent.append(request.method)
+    return httpx.Response(204) if request.method == "DELETE" else httpx.Response(200, json=TOKEN)
+
+def fail(token):
+    raise ZeroDivisionError
+
+sent = []
+tokens = ProjectTokens("example", "project", "the-api-token", transport=httpx.MockTransport(answer))
+try:
+    tokens.CALL
+except ZeroDivisionError:
+    pass
+print(*sent)
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "sent"),
+    [("create('ci', ['fax'], store=fail)", "POST DELETE"), (f"update('{UUID(int=1)}', name='ci')", "PATCH")],
+)
+def test_what_comes_after_a_request_needs_no_module_that_is_not_loaded(call, sent) -> None:
+    code = SHUT.replace("CALL", call).replace("2b9f8e3c-5d0f-4a53-8a9c-5f1f6a1f0c11", str(UUID(int=1)))
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.stderr) == (f"{sent}\n", "")
+
+
+def test_a_process_that_mints_loads_little() -> None:
+    code = SHUT.replace("CALL", "create('ci', ['fax'])").replace("sys.meta_path", "[]")
+    code += "print(*{'anyio.lowlevel', 'difflib', 'hmac', 'signalwire_rest.client'} & {*sys.modules})\n"
+    code += "print(*sorted(name for name in sys.modules if name.startswith('signalwire_rest.models.')))\n"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    models = ("create_token_request", "permission", "token_response")
+    loaded = " ".join(f"signalwire_rest.models.{name}" for name in models)
+    assert run.stdout == f"POST\n\n{loaded}\n", run.stderr

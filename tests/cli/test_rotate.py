@@ -195,7 +195,7 @@ def test_an_old_token_that_may_still_exist_is_named(rotate, space, old, file) ->
     assert (run.returncode, file.read_text()) == (3, secret_of(space))
     assert re.fullmatch(
         rf"Error: rotate failed: token {only(space).id} is stored and works, but the old token {old.id} may still "
-        rf"exist, delete it: delete of token {old.id} failed: HTTP 401.*\n",
+        rf"exist, check that it is gone: delete of token {old.id} failed: HTTP 401.*\n",
         run.stderr,
     )
 

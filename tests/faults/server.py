@@ -153,7 +153,9 @@ class FaultServer:
                 exchange = Exchange(self, stream)
                 while not self.stopping.is_set():
                     # A peek, so that a script may leave the request unread; TLS has none.
-                    if not self._at_accept and not self._tls and not stream.recv(1, socket.MSG_PEEK):
+                    if self._tls and not self._at_accept:
+                        exchange.await_some()
+                    elif not self._at_accept and not stream.recv(1, socket.MSG_PEEK):
                         return
                     with self._lock:
                         self.exchanges += 1
@@ -198,6 +200,11 @@ class Exchange:
             self._fill()
         self._body = bytes(self._buffer[len(top) + 4 : end])
         del self._buffer[:end]
+
+    def await_some(self) -> None:
+        """Wait until the request has begun to come."""
+        if not self._buffer:
+            self._fill()
 
     def _fill(self) -> None:
         data = self._connection.recv(65536)

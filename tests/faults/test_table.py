@@ -120,10 +120,9 @@ class Cell:
     def countable(self) -> bool:
         """Whether the server sees each request as such.
 
-        What is unsent need not reach it, the script of a warm connection answers two requests, and over TLS a script
-        begins before its request comes.
+        What is unsent need not reach it, and the script of a warm connection answers two requests.
         """
-        return UNSENT not in self.fault.sights and not self.fault.warm and not self.secured
+        return UNSENT not in self.fault.sights and not self.fault.warm
 
     @property
     def secured(self) -> bool:

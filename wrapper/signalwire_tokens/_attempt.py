@@ -81,7 +81,7 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
         now = time.monotonic()
         self._end = self._end or now + self.timeout
         if now >= self._end:
-            raise TimeoutError("the attempt's time is up")
+            raise TimeoutError("timed out")
         return self._end - now
 
     def sent(self, failure: BaseException, transport: object) -> bool:
@@ -138,10 +138,10 @@ class Attempt:
         # Parsers quote what they could not read, which may be a new token.
         text = re.split(r"""(?:bytearray\()?\bb['"]|["{<]""", _text(link))[0] if self.sent else _text(link)
         self.reason = f"{type(link).__name__}: {text}".removesuffix(": ")
-        used = f"the proxy {proxy} was used; look at HTTPS_PROXY, ALL_PROXY and NO_PROXY" if proxy else ""
-        trusted = "SSL_CERT_FILE names the certificate authorities to trust"
-        hint = trusted if ssl.SSLCertVerificationError in kinds else used or "check the space (SIGNALWIRE_SPACE)"
-        self.advice = "" if self.sent else hint
+        hint = "check the space (SIGNALWIRE_SPACE)" if {httpx.ConnectError, httpx.ConnectTimeout} & {*kinds} else ""
+        hint = f"the proxy {proxy} was used; look at HTTPS_PROXY, ALL_PROXY and NO_PROXY" if proxy else hint
+        trust = "SSL_CERT_FILE names the certificate authorities to trust"
+        self.advice = "" if self.sent else trust if ssl.SSLCertVerificationError in kinds else hint
 
 
 def _text(link: BaseException) -> str:

@@ -165,7 +165,8 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
         ...     await vault.write("signalwire/ci", created.token.get_secret_value())
     """
 
-    _sleep, _transports_class = staticmethod(anyio.sleep), _transport.AsyncTransports
+    _sleep = staticmethod(lambda seconds: anyio.sleep(seconds))  # noqa: PLW0108 - anyio loads it on its first use
+    _transports_class = _transport.AsyncTransports
 
     async def create(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None

@@ -80,7 +80,7 @@ def _origin(given: SecretStr) -> str | None:
     space = given.get_secret_value()
     if re.fullmatch(LABEL, space):
         # A UUID or 40 characters are no name: they would carry a project ID or an API token into the DNS.
-        return None if re.fullmatch(rf"{AN_ID}|[0-9A-Za-z]{{40,}}", space) else f"https://{space}.signalwire.com"
+        return None if re.fullmatch(rf"{AN_ID}|[^-]{{40,}}", space) else f"https://{space.lower()}.signalwire.com"
     try:
         url = httpx.URL(space if "://" in space else f"https://{space}")
         safe = url.scheme == "https" or url.host == "localhost" or ipaddress.ip_address(url.host).is_loopback

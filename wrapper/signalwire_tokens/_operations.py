@@ -3,15 +3,12 @@
 Nothing else calls `signalwire_rest`, so a rename upstream ends here.
 """
 
-import re
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
-import attrs
-
 from signalwire_rest.answers import CREATE_TOKEN
-from signalwire_rest.api.project_tokens import create_token, delete_token, update_token
-from signalwire_rest.models import CreateTokenRequest, TokenResponse, UpdateTokenRequest
+from signalwire_rest.api.project_tokens import create_token, delete_token
+from signalwire_rest.models import CreateTokenRequest, TokenResponse
 from signalwire_rest.types import UNSET
 
 from .models import ApiToken, Id, Permissions, SecretStr, UnlistedPermission, parse_permissions
@@ -21,8 +18,7 @@ T = TypeVar("T")
 FIELDS = ("id", "name", "permissions", "token")
 
 
-@attrs.define
-class Call(Generic[T]):
+class Call(NamedTuple, Generic[T]):
     """One call: what it is, what it is about, and what to send. `T` is what a success gives."""
 
     operation: str
@@ -55,6 +51,10 @@ def create(name: str, permissions: Permissions, subproject_id: Id | None) -> Cal
 
 def update(token_id: Id, name: str | None, permissions: Permissions | None) -> Call[ApiToken]:
     """Describe a change of a token; raise TypeError or ValueError for arguments that cannot be right."""
+    # Here, as nothing else needs them.
+    from signalwire_rest.api.project_tokens import update_token  # noqa: PLC0415
+    from signalwire_rest.models import UpdateTokenRequest  # noqa: PLC0415
+
     if name is None and permissions is None:
         raise ValueError("nothing to change: give name, permissions or both")
     granted: Any = UNSET if permissions is None else parse_permissions(permissions)
@@ -74,7 +74,7 @@ def _checked_name(name: str) -> str:
         raise TypeError(f"name must be a str, not {type(name).__name__}")
     if not name.strip():
         raise ValueError("name is blank; the service refuses a token without a name")
-    if re.search("[\0\ud800-\udfff]", name):
+    if "\0" in name or name.encode(errors="ignore").decode() != name:
         raise ValueError("name has a NUL character or half of a surrogate pair; give text that UTF-8 can carry")
     return name
 

@@ -3,8 +3,9 @@
 import inspect
 import logging
 import os
+import weakref
 from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from . import _operations
 from ._sending import Sender, Transport, run, tell
@@ -41,7 +42,8 @@ class Rotating(Sender[Transport]):
             if created is None or process != os.getpid():
                 raise
             if isinstance(failure, Exception):
-                await self._discard(created, failure, "store")
+                if going := await self._discard(created, failure, "store"):
+                    raise going from failure
                 text = f"the new token {created.id} was deleted again{stays}"
                 # As of a deletion: an inventory made of records would take a second `create` for a token that exists.
                 tell(logging.INFO, text, _operations.delete(created.id), leaving=failure)
@@ -59,73 +61,62 @@ class Rotating(Sender[Transport]):
         try:
             await self._call(old)
         except BaseException as failure:
-            state = f"the old token {old.token_id} may still exist, delete it: {type(failure).__name__}: {failure}"
-            problem = f"rotate failed: token {created.id} is stored and works, but {state}"
+            problem = f"rotate failed: token {created.id} is stored and works, but the old token {old.token_id} "
+            problem += f"may still exist, check that it is gone: {type(failure).__name__}: {failure}"
             ours = isinstance(failure, SignalWireError)
-            tell(logging.ERROR, problem, old, created, leaving=None if ours else failure)
+            tell(logging.ERROR, problem, old, leaving=None if ours else failure)
             if not ours:
                 raise
             ids = {"new_token_id": created.id, "old_token_id": old.token_id}
             raise RotationError(problem, operation="rotate", **ids) from failure
         return created
 
-    async def _discard(self, token: ApiToken, leaving: BaseException | None, what: str) -> None:
+    async def _discard(self, token: ApiToken, leaving: BaseException | None, what: str) -> BaseException | None:
         """Delete a token that nobody needs, in the midst of a cancellation too; if that fails, one error says all.
 
-        `leaving` is what ended `what`, the store or the block.
+        `leaving` is what ended `what`, the store or the block. Return what is to be raised, once all is told.
         """
-        deletion, cancelled = _operations.delete(token.id, missing_ok=True), None
+        deletion, going = _operations.delete(token.id, missing_ok=True), None
         try:
             with self._transports.shield():
                 try:
                     await self._call(deletion)
                 except self._transports.cancellation() as cancellation:
                     # One of asyncio itself comes through a shield.
-                    cancelled = cancellation
+                    going = cancellation
                     await self._call(deletion)
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001 - the caller raises it
             ended = f"{what} failed with {type(leaving).__name__}, and then " if isinstance(leaving, Exception) else ""
             text = f"token {token.id} may still exist, delete it: {ended}{str(failure) or type(failure).__name__}"
             # An interruption goes on; before any other error goes that a token exists.
-            going = cancelled or (None if isinstance(leaving, Exception) else leaving)
+            going = going or (None if isinstance(leaving, Exception) else leaving)
             going = going if isinstance(failure, SignalWireError) else failure
-            tell(logging.ERROR, text, deletion, token, leaving=going)
+            tell(logging.ERROR, text, deletion, token, leaving=going, token_name=token.name)
             if going is None:
-                failure.args = (text,)
+                going, failure.args = failure, (text,)
                 vars(failure)["may_have_applied"] = True
-            if going is None or going is failure:
-                raise
-        if cancelled is not None:
-            raise cancelled
+        return going
 
 
 class AsyncTemporary:
     """A token for the time of a block, deleted on every way out."""
 
-    _token: Any = None
-
     def __init__(self, new: _operations.Call[ApiToken], mint: Callable[..., Any], discard: Callable[..., Any]) -> None:
-        self._new, self._mint, self._discard = new, mint, discard
+        self._new, self._mint, self._discard, self._held = new, mint, discard, list[tuple[int, ApiToken]]()
+        # An interruption at an end of a block, or a thread that ends with the process, leaves no time to delete.
+        weakref.finalize(self, _warn, new, self._held)
 
     async def __aenter__(self) -> ApiToken:
-        self._process, self._token = os.getpid(), await self._mint(self._new)
-        return cast("ApiToken", self._token)
+        self._held.append((os.getpid(), await self._mint(self._new)))
+        return self._held[-1][1]
 
     async def __aexit__(self, _kind: object, leaving: BaseException | None, _frames: object) -> None:
-        try:
-            # A child of fork that leaves its parent's block deletes nothing.
-            if self._process == os.getpid():
-                await self._discard(self._token, leaving, "the block")
-        except SignalWireError:
-            self._token = None
-            raise
-        self._token = None
-
-    def __del__(self) -> None:
-        # An interruption at an end of a block leaves no time to delete.
-        if self._token and self._process == os.getpid():
-            text = f"token {self._token.id} may still exist, delete it: its block ended without a deletion"
-            tell(logging.ERROR, text, self._new, self._token)
+        process, token = self._held[-1]
+        # A child of fork that leaves its parent's block deletes nothing.
+        going = await self._discard(token, leaving, "the block") if process == os.getpid() else None
+        self._held.pop()
+        if going and going is not leaving:
+            raise going
 
 
 class Temporary:
@@ -139,3 +130,9 @@ class Temporary:
 
     def __exit__(self, kind: object, leaving: BaseException | None, frames: object) -> None:
         run(self._inner.__aexit__(kind, leaving, frames))
+
+
+def _warn(new: _operations.Call[ApiToken], held: list[tuple[int, ApiToken]]) -> None:
+    for token in (token for process, token in held if process == os.getpid()):
+        text = f"token {token.id} may still exist, delete it: its block ended without a deletion"
+        tell(logging.ERROR, text, new, token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import random
 from collections.abc import Callable, Coroutine
@@ -71,9 +72,9 @@ class Sender(Generic[Transport]):
         self._origin, project, basic, self._hidden = _credentials.resolve(*given)
         for name, value, kind, least in (("timeout", timeout, float, 1e-9), ("max_retries", max_retries, int, 0)):
             if isinstance(value, bool) or not isinstance(value, (kind, int)):
-                raise TypeError(f"{name} must be of type {kind.__name__}, not {type(value).__name__}")
+                raise TypeError(f"{name} must be a {'whole ' * (kind is int)}number, not {type(value).__name__}")
             if not least <= value < 1e9:
-                raise ValueError(f"{name} must be at least {least:g} and below 1e9, not {value}")
+                raise ValueError(f"{name} must be {'above' if least else 'at least'} 0 and below 1e9, not {value}")
         self._transports = self._transports_class(transport, self._origin)
         self._about = f"(space={self._origin!r}, project_id={project!r})"
         self._timeout, self._max_retries = float(timeout), max_retries
@@ -123,7 +124,8 @@ def _log_success(attempt: Attempt, token: ApiToken | None) -> None:
     # No text is built that nobody wants.
     if logger.isEnabledFor(logging.INFO):
         call, request_id = attempt.call, _answers.request_id(attempt)
-        asked = "".join(f", {field} {value!r:.300}" for field, value in call.request.get("json", {}).items())
+        # As JSON: a subclass of str may show itself in a way of its own, or fail to.
+        asked = "".join(f", {field} {json.dumps(value):.300}" for field, value in call.request.get("json", {}).items())
         text = f"{call.operation}: token {token.id if token else call.token_id}{asked}, request id {request_id}"
         tell(logging.INFO, text, call, token, request_id=request_id)
 

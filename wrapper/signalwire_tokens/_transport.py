@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import getproxies, proxy_bypass
 
-import anyio.lowlevel
+import anyio
 import httpx
 
 from ._attempt import EXPECTED, Attempt, current
@@ -26,14 +26,15 @@ class _BoundedSocket(ssl.SSLSocket):
         super().settimeout(request.left() if request and value else value)
 
 
-def _state(path: Any) -> object:
-    with contextlib.suppress(OSError, TypeError):
-        return tuple((str(e), s.st_mtime_ns, s.st_ino) for e in [Path(path), *Path(path).glob("*")] for s in [e.stat()])
+def _state(path: str | None) -> object:
+    entries = [Path(path), *Path(path).glob("*")] if path else []
+    with contextlib.suppress(OSError):
+        return tuple((str(entry), stat.st_mtime_ns, stat.st_ino) for entry in entries for stat in [entry.stat()])
     return path
 
 
 @functools.lru_cache(maxsize=8)
-def _tls_context(*_trust: object) -> ssl.SSLContext:
+def _tls_context(_trust: object) -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     context.sslsocket_class = _BoundedSocket
     return context
@@ -64,15 +65,15 @@ class SyncTransports:
     def __init__(self, given: Any, origin: str) -> None:
         if given is not None and not isinstance(given, self._base):
             raise TypeError(f"transport must be an httpx.{self._base.__name__}, not a {type(given)}")
-        self.closed, self.proxy, self._given, problem = False, "", given, ""
-        looked_at = "SSL_CERT_FILE and SSL_CERT_DIR"
+        self.closed, self.proxy, self._given, where, problem = False, "", given, "SSL_CERT_FILE and SSL_CERT_DIR", ""
         # By process, and for async by event loop, none of which may use another's connections.
         self._everywhere: dict[int, Any] = {}
         try:
             if given is None:
                 # Clients with the same trust settings share a context; it is made anew when they change.
-                tls = _tls_context(*map(_state, map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR"))))
-                looked_at = "HTTPS_PROXY and ALL_PROXY"
+                # The file goes before the directory, which may be large, and is then not looked at.
+                tls = _tls_context(_state(os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")))
+                where = "HTTPS_PROXY and ALL_PROXY"
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
                 self._new = functools.partial(self._plain, verify=tls, proxy=proxy)
@@ -81,7 +82,7 @@ class SyncTransports:
         except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
             # Other texts may quote a proxy's password.
             text = failure if isinstance(failure, (OSError, ImportError)) else "the value is not valid"
-            problem = f"look at {looked_at}: {type(failure).__name__}: {text}"
+            problem = f"look at {where}: {type(failure).__name__}: {text}"
         if problem:
             raise ConfigurationError(f"the HTTP transport cannot be set up; {problem}")
 
@@ -168,7 +169,7 @@ class AsyncTransports(SyncTransports):
                     if not attempt.feed(chunk):
                         return False
             return True
-        raise TimeoutError
+        raise TimeoutError("timed out")
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:

@@ -1,7 +1,5 @@
 """What calls take and return: tokens, secrets and permissions."""
 
-import difflib
-import hmac
 from collections.abc import Iterable, Mapping
 from typing import NoReturn, Protocol, Self, TypeAlias
 from uuid import UUID
@@ -49,6 +47,9 @@ class SecretStr:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretStr):
             return NotImplemented
+        # Slow to load, as difflib below is.
+        import hmac  # noqa: PLC0415
+
         mine, others = (secret.get_secret_value().encode("utf-8", "surrogatepass") for secret in (self, other))
         return hmac.compare_digest(mine, others)
 
@@ -63,8 +64,9 @@ class SecretStr:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SecretStr cannot be pickled; store get_secret_value() in a vault instead")
 
-    # Serialisers that do without pickle's means ask for the state.
-    __getstate__ = __reduce__
+    def __getstate__(self) -> NoReturn:
+        # Serialisers that do without pickle's means ask for the state.
+        self.__reduce__()
 
 
 class UnlistedPermission(str):
@@ -123,6 +125,8 @@ def _parse_permission(value: object) -> Permission | UnlistedPermission:
         raise TypeError(f"permissions must be a list of Permission or str, with no {type(value).__name__} in it")
     if known := _BY_VALUE.get(value):
         return known
+    import difflib  # noqa: PLC0415
+
     near = difflib.get_close_matches(value.strip().lower(), [*Permission, *DASHBOARD_NAMES], n=1)
     hint = f"did you mean {DASHBOARD_NAMES.get(near[0], str(near[0]))!r}? " if near else ""
     said = f" {value!r}" if len(value) <= LONGEST_SHOWN else ""

@@ -1,16 +1,24 @@
+from __future__ import annotations
+
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from ... import errors
-from ...client import AuthenticatedClient, Client
-from ...models.create_token_request import CreateTokenRequest
-from ...models.pub_sub_pub_sub_token_422_error import PubSubPubSubToken422Error
-from ...models.token_response import TokenResponse
-from ...models.types_status_codes_status_code_401 import TypesStatusCodesStatusCode401
-from ...models.types_status_codes_status_code_500 import TypesStatusCodesStatusCode500
 from ...types import Response
+
+if TYPE_CHECKING:
+    from ...client import AuthenticatedClient, Client
+    from ...models.create_token_request import CreateTokenRequest
+    from ...models.pub_sub_pub_sub_token_422_error import PubSubPubSubToken422Error
+    from ...models.token_response import TokenResponse
+    from ...models.types_status_codes_status_code_401 import (
+        TypesStatusCodesStatusCode401,
+    )
+    from ...models.types_status_codes_status_code_500 import (
+        TypesStatusCodesStatusCode500,
+    )
 
 
 def _get_kwargs(
@@ -41,6 +49,15 @@ def _parse_response(
     | TypesStatusCodesStatusCode500
     | None
 ):
+    from ...models.pub_sub_pub_sub_token_422_error import PubSubPubSubToken422Error
+    from ...models.token_response import TokenResponse
+    from ...models.types_status_codes_status_code_401 import (
+        TypesStatusCodesStatusCode401,
+    )
+    from ...models.types_status_codes_status_code_500 import (
+        TypesStatusCodesStatusCode500,
+    )
+
     if response.status_code == 200:
         response_200 = TokenResponse.from_dict(response.json())
 

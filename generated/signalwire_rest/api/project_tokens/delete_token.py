@@ -1,16 +1,26 @@
+from __future__ import annotations
+
 from http import HTTPStatus
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 from uuid import UUID
 
 import httpx
 
 from ... import errors
-from ...client import AuthenticatedClient, Client
-from ...models.types_status_codes_status_code_401 import TypesStatusCodesStatusCode401
-from ...models.types_status_codes_status_code_404 import TypesStatusCodesStatusCode404
-from ...models.types_status_codes_status_code_500 import TypesStatusCodesStatusCode500
 from ...types import Response
+
+if TYPE_CHECKING:
+    from ...client import AuthenticatedClient, Client
+    from ...models.types_status_codes_status_code_401 import (
+        TypesStatusCodesStatusCode401,
+    )
+    from ...models.types_status_codes_status_code_404 import (
+        TypesStatusCodesStatusCode404,
+    )
+    from ...models.types_status_codes_status_code_500 import (
+        TypesStatusCodesStatusCode500,
+    )
 
 
 def _get_kwargs(
@@ -36,6 +46,17 @@ def _parse_response(
     | TypesStatusCodesStatusCode500
     | None
 ):
+
+    from ...models.types_status_codes_status_code_401 import (
+        TypesStatusCodesStatusCode401,
+    )
+    from ...models.types_status_codes_status_code_404 import (
+        TypesStatusCodesStatusCode404,
+    )
+    from ...models.types_status_codes_status_code_500 import (
+        TypesStatusCodesStatusCode500,
+    )
+
     if response.status_code == 204:
         response_204 = cast(Any, None)
         return response_204

@@ -1,19 +1,31 @@
+from __future__ import annotations
+
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import UUID
 
 import httpx
 
 from ... import errors
-from ...client import AuthenticatedClient, Client
-from ...models.token_response import TokenResponse
-from ...models.types_status_codes_status_code_401 import TypesStatusCodesStatusCode401
-from ...models.types_status_codes_status_code_404 import TypesStatusCodesStatusCode404
-from ...models.types_status_codes_status_code_422 import TypesStatusCodesStatusCode422
-from ...models.types_status_codes_status_code_500 import TypesStatusCodesStatusCode500
-from ...models.update_token_request import UpdateTokenRequest
 from ...types import Response
+
+if TYPE_CHECKING:
+    from ...client import AuthenticatedClient, Client
+    from ...models.token_response import TokenResponse
+    from ...models.types_status_codes_status_code_401 import (
+        TypesStatusCodesStatusCode401,
+    )
+    from ...models.types_status_codes_status_code_404 import (
+        TypesStatusCodesStatusCode404,
+    )
+    from ...models.types_status_codes_status_code_422 import (
+        TypesStatusCodesStatusCode422,
+    )
+    from ...models.types_status_codes_status_code_500 import (
+        TypesStatusCodesStatusCode500,
+    )
+    from ...models.update_token_request import UpdateTokenRequest
 
 
 def _get_kwargs(
@@ -48,6 +60,21 @@ def _parse_response(
     | TypesStatusCodesStatusCode500
     | None
 ):
+
+    from ...models.token_response import TokenResponse
+    from ...models.types_status_codes_status_code_401 import (
+        TypesStatusCodesStatusCode401,
+    )
+    from ...models.types_status_codes_status_code_404 import (
+        TypesStatusCodesStatusCode404,
+    )
+    from ...models.types_status_codes_status_code_422 import (
+        TypesStatusCodesStatusCode422,
+    )
+    from ...models.types_status_codes_status_code_500 import (
+        TypesStatusCodesStatusCode500,
+    )
+
     if response.status_code == 200:
         response_200 = TokenResponse.from_dict(response.json())
 
