@@ -1,5 +1,6 @@
 """What errors say, word for word: it is all that whoever meets one has to go by."""
 
+import gc
 import gzip
 import json
 import pickle
@@ -331,3 +332,159 @@ def test_a_secret_that_is_pickled() -> None:
 def test_secrets_serve_as_keys() -> None:
     assert {SecretStr("a"): 1, SecretStr("b"): 2}[SecretStr("a")] == 1
     assert hash(SecretStr("a")) != hash(SecretStr("b"))
+
+
+def on(space, transport=None) -> ProjectTokens:
+    transport = transport or space.transport
+    return ProjectTokens("example", space.project_id, space.api_token, transport=transport, max_retries=0)
+
+
+def logged(caplog, *names) -> list[tuple]:
+    """The fields of the records of errors, all of which carry the message first."""
+    records = [record for record in caplog.records if record.levelname == "ERROR"]
+    return [(record.getMessage(), *(getattr(record, name) for name in names)) for record in records]
+
+
+def interrupting(space) -> httpx.MockTransport:
+    """A transport that Ctrl-C ends in the midst of a deletion."""
+
+    def respond(request):
+        if request.method == "DELETE":
+            request.read()
+            raise KeyboardInterrupt
+        return space.transport.handle_request(request)
+
+    return httpx.MockTransport(respond)
+
+
+async def never_awaited(_token) -> None:
+    pytest.fail("awaited")
+
+
+@pytest.mark.parametrize(
+    ("store", "says"),
+    [
+        (never_awaited, "store is a coroutine function; AsyncProjectTokens awaits it"),
+        (
+            lambda token: never_awaited(token),  # noqa: PLW0108 - no coroutine function
+            "store returned an awaitable, so nothing is stored; AsyncProjectTokens awaits it",
+        ),
+        ("vault", "store must be a function that takes the new token, not str"),
+    ],
+)
+def test_a_store_that_is_none(space, store, says) -> None:
+    with pytest.raises(TypeError) as caught:
+        on(space).create("ci", ["fax"], store=store)
+    assert str(caught.value) == says
+    assert space.tokens == {}
+
+
+@pytest.mark.parametrize("rotating", [True, False])
+def test_what_was_not_stored(space, rotating, caplog) -> None:
+    caplog.set_level("INFO")
+    minted, tokens = [], on(space)
+
+    def store(token) -> None:
+        minted.append(token.id)
+        raise OSError
+
+    old = tokens.create("old", ["fax"])
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - its notes say it
+        tokens.rotate(old.id, "ci", ["fax"], store=store) if rotating else tokens.create("ci", ["fax"], store=store)
+    says = f"the new token {minted[0]} was deleted again" + f", and the old token {old.id} stays" * rotating
+    assert caught.value.__notes__ == [says]
+    record = caplog.records[-1]
+    assert (record.getMessage(), record.levelname, record.operation) == (says, "INFO", "delete")
+    assert record.token_id == str(minted[0])
+
+
+@pytest.mark.parametrize("rotating", [True, False])
+def test_an_interrupted_store(space, rotating, caplog) -> None:
+    minted, tokens = [], on(space)
+
+    def store(token) -> None:
+        minted.append(token.id)
+        raise KeyboardInterrupt
+
+    old = tokens.create("old", ["fax"])
+    with pytest.raises(KeyboardInterrupt) as caught:
+        tokens.rotate(old.id, "ci", ["fax"], store=store) if rotating else tokens.create("ci", ["fax"], store=store)
+    says = f"interrupted by KeyboardInterrupt: the new token {minted[0]} exists and may be stored"
+    says += f", and the old token {old.id} stays" * rotating + "; delete what is not in use"
+    assert caught.value.__notes__ == [says]
+    names = ("operation", "token_id", "token_name", "permissions")
+    assert logged(caplog, *names) == [(says, "create", str(minted[0]), "ci", ["fax"])]
+
+
+def test_an_old_token_that_may_still_exist(space, caplog) -> None:
+    tokens = on(space)
+    old = tokens.create("old", ["fax"])
+    with pytest.raises(SignalWireError) as caught:
+        tokens.rotate(old.id, "ci", ["fax"], store=lambda _: space.fail_next(500))
+    says = (
+        f"rotate failed: token {caught.value.new_token_id} is stored and works, but the old token {old.id} may still "
+        f"exist, check that it is gone: InternalServerError: {caught.value.__cause__}"
+    )
+    assert str(caught.value) == says
+    assert logged(caplog, "operation", "token_id") == [(says, "delete", str(old.id))]
+    assert not hasattr(caught.value.__cause__, "__notes__")
+
+
+def test_an_old_token_whose_deletion_was_interrupted(space, caplog) -> None:
+    old, stored = on(space).create("old", ["fax"]), []
+    with pytest.raises(KeyboardInterrupt) as caught:
+        on(space, interrupting(space)).rotate(old.id, "ci", ["fax"], store=stored.append)
+    says = (
+        f"rotate failed: token {stored[0].id} is stored and works, but the old token {old.id} may still exist, check "
+        "that it is gone: KeyboardInterrupt: "
+    )
+    assert caught.value.__notes__[-1] == says
+    assert logged(caplog) == [(says,)]
+
+
+@pytest.mark.parametrize("leaving", [None, OSError("full"), SystemExit(3)])
+def test_a_temporary_token_that_may_still_exist(space, leaving, caplog) -> None:
+    def leave() -> None:
+        with on(space).temporary("job", ["fax"]):
+            space.fail_next(500)
+            if leaving:
+                raise leaving
+
+    with pytest.raises(SystemExit if isinstance(leaving, SystemExit) else SignalWireError) as caught:
+        leave()
+    (token_id,) = space.tokens
+    ended = "the block failed with OSError, and then " if isinstance(leaving, OSError) else ""
+    failed = f"delete of token {token_id} failed: HTTP 500: Internal Server Error (the token may be gone: delete "
+    failed += "again to be sure)"
+    says = f"token {token_id} may still exist, delete it: {ended}{failed}"
+    assert logged(caplog, "operation", "token_id", "token_name") == [(says, "delete", str(token_id), "job")]
+    if isinstance(leaving, SystemExit):
+        assert caught.value.__notes__ == [says]
+    else:
+        assert str(caught.value) == says
+        assert caught.value.may_have_applied is True
+
+
+@pytest.mark.parametrize("leaving", [None, OSError("full"), SystemExit(3)])
+def test_a_temporary_token_whose_deletion_was_interrupted(space, leaving, caplog) -> None:
+    def leave() -> None:
+        with on(space, interrupting(space)).temporary("job", ["fax"]):
+            if leaving:
+                raise leaving
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        leave()
+    (token_id,) = space.tokens
+    ended = "the block failed with OSError, and then " if isinstance(leaving, OSError) else ""
+    says = f"token {token_id} may still exist, delete it: {ended}KeyboardInterrupt"
+    assert caught.value.__notes__[-1] == says
+    assert caught.value.args == ()
+    assert logged(caplog) == [(says,)]
+
+
+def test_a_block_that_is_never_left(space, caplog) -> None:
+    token = on(space).temporary("job", ["fax"]).__enter__()
+    gc.collect()
+    says = f"token {token.id} may still exist, delete it: its block ended without a deletion"
+    names = ("operation", "token_id", "token_name", "permissions")
+    assert logged(caplog, *names) == [(says, "create", str(token.id), "job", ["fax"])]
