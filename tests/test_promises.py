@@ -513,6 +513,13 @@ def test_a_block_that_a_child_never_leaves_is_not_its_to_name(space, caplog, mon
     assert "may still exist" not in caplog.text
 
 
+def test_a_block_that_a_child_leaves_is_not_its_to_delete(space, monkeypatch) -> None:
+    tokens = ProjectTokens("example", space.project_id, space.api_token, transport=space.transport)
+    with tokens.temporary("job", ["fax"]) as token:
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert set(space.tokens) == {token.id}
+
+
 def test_records_carry_the_fields_of_an_inventory(flavour, space, caplog) -> None:
     caplog.set_level(logging.INFO, "signalwire_tokens")
     space.fail_next(429, headers={"Retry-After": "0", "X-Request-Id": "req-1"})
@@ -522,12 +529,16 @@ def test_records_carry_the_fields_of_an_inventory(flavour, space, caplog) -> Non
         with pytest.raises(RateLimitError):
             tokens.create("ci", ["fax"])
         created = tokens.create("ci", ["fax"])
+        tokens.update(created.id, name="new")
+        tokens.update(created.id, permissions=["video"])
         space.fail_next(204, headers={"X-Request-Id": "req-8"})
         tokens.delete(created.id)
     records = [record for record in caplog.records if record.name == "signalwire_tokens"]
     fields = [tuple(getattr(record, name) for name in names) for record in records]
     assert fields == [
         ("create", str(created.id), "ci", ["fax"], None),
+        ("update", str(created.id), "new", None, None),
+        ("update", str(created.id), None, ["video"], None),
         ("delete", str(created.id), None, None, "req-8"),
     ]
     assert json.dumps(fields)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import json
 import random
 import signal
@@ -776,6 +777,25 @@ def authority_served(tmp_path, monkeypatch):
         go_on.set()
         server.shutdown(socket.SHUT_RDWR)
         thread.join(30)
+
+
+def test_a_deadline_that_has_passed_ends_a_sync_attempt_over_tls(authority_served, monkeypatch) -> None:
+    url, requests, _ = authority_served
+    clock = itertools.count(step=25)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with ProjectTokens(url, "project", "t", timeout=20, max_retries=0) as tokens:
+        with pytest.raises(APITimeoutError, match=r"no response from localhost:\d+: \w+Timeout: timed out \("):
+            tokens.create("outer", ["fax"])
+    assert requests == []
+
+
+def test_a_server_that_falls_silent_is_given_up_in_time_over_tls(flavour, authority_served) -> None:
+    url, requests, go_on = authority_served
+    with flavour.connect(url, "project", "t", timeout=0.5) as tokens:
+        with pytest.raises(InvalidResponseError, match="the response was cut off"):
+            tokens.create("outer", ["fax"])
+    assert len(requests) == 1
+    assert not go_on.is_set()
 
 
 def test_loops_that_ended_are_let_go(space) -> None:
