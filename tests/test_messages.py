@@ -4,6 +4,7 @@ import gc
 import gzip
 import json
 import pickle
+import ssl
 from uuid import UUID
 
 import httpx
@@ -258,6 +259,44 @@ def test_no_answer(flavour, sent, says) -> None:
         tokens.create("ci", ["fax"])
     told = "create of token 'ci' failed: no response from example.signalwire.com: ConnectError: refused"
     assert str(caught.value) == f"{told} ({says})"
+
+
+class Mute(Exception):  # noqa: N818 - what it is
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def distrusted() -> Exception:
+    failure = httpx.ConnectError("certificate verify failed")
+    failure.__cause__ = ssl.SSLCertVerificationError("certificate verify failed")
+    return failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        (httpx.ReadError(""), f"ReadError ({MAY_EXIST})"),
+        (Mute(), f"Mute ({MAY_EXIST})"),
+        # Parsers quote what may be a token.
+        (httpx.RemoteProtocolError("bad line: bytearray(b'PT0')"), f"RemoteProtocolError: bad line ({MAY_EXIST})"),
+        (httpx.ProxyError("407 for b'me'"), "ProxyError: 407 for b'me' (nothing was sent)"),
+        (
+            distrusted(),
+            (
+                "ConnectError: certificate verify failed (nothing was sent; SSL_CERT_FILE names the certificate "
+                "authorities to trust)"
+            ),
+        ),
+    ],
+    ids=lambda case: type(case).__name__,
+)
+def test_why_no_answer_came(flavour, failure, says) -> None:
+    def respond(_request):
+        raise failure
+
+    with flavour.answering(respond) as tokens, pytest.raises(SignalWireError) as caught:
+        tokens.create("ci", ["fax"])
+    assert str(caught.value) == f"create of token 'ci' failed: no response from example.signalwire.com: {says}"
 
 
 def test_an_answer_that_broke_off(flavour) -> None:
