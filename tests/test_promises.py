@@ -597,8 +597,11 @@ def test_what_comes_after_a_request_needs_no_module_that_is_not_loaded(call, sen
 
 
 def test_a_process_that_mints_loads_little() -> None:
-    code = SHUT.replace("CALL", "create('ci', ['fax'])").replace("sys.meta_path", "[]")
-    code += "print(*{'anyio.lowlevel', 'difflib', 'hmac', 'signalwire_rest.client'} & {*sys.modules})\n"
+    code = "import sys, anyio\nwhole = {*sys.modules}\n"
+    code += SHUT.replace("CALL", "create('ci', ['fax'])").replace("sys.meta_path", "[]")
+    # What anyio loads on first use, the sync client does not use.
+    code += "print(*(name for name in {*sys.modules} - whole if name.startswith('anyio')), end='')\n"
+    code += "print(*{'difflib', 'hmac', 'signalwire_rest.client'} & {*sys.modules})\n"
     code += "print(*sorted(name for name in sys.modules if name.startswith('signalwire_rest.models.')))\n"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     models = ("create_token_request", "permission", "token_response")

@@ -145,8 +145,9 @@ class SyncTransports:
 class AsyncTransports(SyncTransports):
     """The same for an async client."""
 
-    awaits, shield = True, staticmethod(functools.partial(anyio.CancelScope, shield=True))
-    cancellation = staticmethod(anyio.get_cancelled_exc_class)
+    # The sync client needs none of what anyio loads for them on their first use.
+    awaits, shield = True, staticmethod(lambda: anyio.CancelScope(shield=True))
+    cancellation = staticmethod(lambda: anyio.get_cancelled_exc_class())  # noqa: PLW0108
     _base, _plain = httpx.AsyncBaseTransport, httpx.AsyncHTTPTransport
 
     def _here(self) -> Any:

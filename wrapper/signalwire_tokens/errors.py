@@ -1,16 +1,13 @@
 """What the library raises. Every message is safe to log: no credential and no secret is in it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
-
-import attrs
 
 if TYPE_CHECKING:
     from .models import SecretStr
 
 
-@attrs.frozen
-class ErrorDetail:
+class ErrorDetail(NamedTuple):
     """One problem that the service reported. What it left out is None."""
 
     type: str | None = None
