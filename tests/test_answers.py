@@ -99,7 +99,7 @@ def test_a_whole_token_arrives_whatever_is_around_it(flavour, status, body, head
 
 
 class Wire(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body in pieces of 60 kB, as from the wire; then `failure`, if any."""
+    """A body in pieces of 60 kB, as from the wire: it comes once. Then `failure`, if any."""
 
     def __init__(self, content: bytes, failure: BaseException | None = None) -> None:
         self._pieces = [content[start : start + 60_000] for start in range(0, len(content), 60_000)]
@@ -107,7 +107,8 @@ class Wire(httpx.SyncByteStream, httpx.AsyncByteStream):
         self.taken = 0
 
     def __iter__(self):
-        for piece in self._pieces:
+        while self._pieces:
+            piece = self._pieces.pop(0)
             self.taken += len(piece)
             yield piece
         if self.failure:
