@@ -11,12 +11,15 @@ from signalwire_tokens import (
     ApiToken,
     AuthenticationError,
     ConfigurationError,
+    InvalidResponseError,
     NotFoundError,
     Permission,
     SecretStr,
     UnlistedPermission,
     UnprocessableEntityError,
 )
+
+ID = "0b1f1f9e-7c1d-4a70-9a3c-0f9f6e4c2d11"
 
 
 def living(space) -> list[tuple]:
@@ -144,6 +147,22 @@ def test_a_secret_passed_for_a_permission_is_not_repeated(tokens) -> None:
     with pytest.raises(ValueError, match="unknown permission: Valid are") as caught:
         tokens.create("ci", ["PT-secret" * 3])
     assert "PT-secret" not in str(caught.value)
+
+
+def test_a_body_is_said_to_be_json(flavour) -> None:
+    said = []
+
+    def respond(request):
+        said.append((request.method, request.headers.get("Content-Type"), request.headers["Accept"]))
+        return httpx.Response(204)
+
+    with flavour.answering(respond) as tokens:
+        for call in (lambda: tokens.create("ci", ["fax"]), lambda: tokens.update(ID, name="new")):
+            with pytest.raises(InvalidResponseError):
+                call()
+        tokens.delete(ID)
+    json = "application/json"
+    assert said == [("POST", json, json), ("PATCH", json, json), ("DELETE", None, json)]
 
 
 def test_wrong_credentials_name_both_causes(flavour, space) -> None:

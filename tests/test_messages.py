@@ -29,6 +29,10 @@ PERMISSIONS = ", ".join(Permission)
     [
         (lambda t: t.create("", ["fax"]), "name is blank; the service refuses a token without a name"),
         (lambda t: t.create(7, ["fax"]), "name must be a str, not int"),
+        (
+            lambda t: t.create("a\ud800", ["fax"]),
+            "name has a NUL character or half of a surrogate pair; give text that UTF-8 can carry",
+        ),
         (lambda t: t.create("ci", "fax"), "permissions must be a list of Permission or str, as ['fax'], not str"),
         (lambda t: t.create("ci", []), f"permissions is empty, name at least one of: {PERMISSIONS}"),
         (lambda t: t.create("ci", [7]), "permissions must be a list of Permission or str, with no int in it"),
@@ -59,6 +63,12 @@ def test_a_bad_argument(tokens, call, says) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         call(tokens)
     assert str(caught.value) == says
+
+
+def test_a_permission_that_the_service_may_have(tokens) -> None:
+    with pytest.raises(ValueError, match="unknown permission 'fsa'") as caught:
+        tokens.create("ci", ["fsa"])
+    assert caught.value.__notes__ == ["UnlistedPermission(...) sends one that the service has and this list lacks"]
 
 
 SPACE = (
@@ -209,6 +219,14 @@ def test_an_empty_variable(monkeypatch) -> None:
             lambda t: t.delete(ID),
             {"status_code": 300},
             f"delete of token {ID} failed: HTTP 300 (the token may be gone: delete again to be sure)",
+        ),
+        (
+            lambda t: t.delete(ID),
+            {"status_code": 200, "text": "<html>"},
+            (
+                f"delete of token {ID} failed: HTTP 200 with a body that says nothing of a deletion (the token may be "
+                "gone: delete again to be sure)"
+            ),
         ),
         (
             lambda t: t.create("ci", ["fax"]),

@@ -28,6 +28,7 @@ from signalwire_tokens import (
     APIStatusError,
     ApiToken,
     AsyncProjectTokens,
+    ErrorDetail,
     InvalidResponseError,
     ProjectTokens,
     RateLimitError,
@@ -36,21 +37,24 @@ from signalwire_tokens import (
     SignalWireError,
 )
 
-PROJECT = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
-API_TOKEN = 'tok"en/\\with-every-kind'
+PROJECT = "project"
+# The base64 of both is padded, and not so long that it is masked as any long word is.
+API_TOKEN = 'tok"en/\\every-kind'
+MASK = "**********"
 PAIR = base64.b64encode(f"{PROJECT}:{API_TOKEN}".encode()).decode()
 ID = "0b1f1f9e-7c1d-4a70-9a3c-0f9f6e4c2d11"
 NEW = "PT" + "0123456789abcdef" * 3
 TOKEN = {"id": ID, "name": "ci", "permissions": ["fax"], "token": NEW}
+# What is said, and what is told of it.
 SPOKEN = {
-    "the token": API_TOKEN,
-    "in a sentence": f"the token {API_TOKEN} is unknown",
-    "the pair": f"{PROJECT}:{API_TOKEN}",
-    "its base64": PAIR,
-    "its base64 unpadded": PAIR.rstrip("="),
-    "as it is sent": f"Authorization: Basic {PAIR}",
-    "JSON in JSON": json.dumps({"token": API_TOKEN}),
-    "a new secret": f"minted {NEW}, then failed",
+    "the token": (API_TOKEN, MASK),
+    "in a sentence": (f"the token {API_TOKEN} is unknown", f"the token {MASK} is unknown"),
+    "the pair": (f"{PROJECT}:{API_TOKEN}", MASK),
+    "its base64": (PAIR, MASK),
+    "its base64 unpadded": (PAIR.rstrip("="), MASK),
+    "as it is sent": (f"Authorization: Basic {PAIR}", f"Authorization: {MASK}"),
+    "JSON in JSON": (json.dumps({"token": API_TOKEN}), json.dumps({"token": MASK})),
+    "a new secret": (f"minted {NEW}, then failed", f"minted {MASK}, then failed"),
 }
 
 
@@ -63,7 +67,7 @@ def connect(flavour, respond, **kwargs):
 @pytest.mark.parametrize("spoken", SPOKEN)
 def test_what_a_service_repeats_is_masked_everywhere(flavour, status, encoding, spoken, caplog) -> None:
     caplog.set_level(logging.DEBUG)
-    said = SPOKEN[spoken]
+    said, told = SPOKEN[spoken]
     body = json.dumps({"errors": [{"message": said, "code": said, "attribute": said, "type": said, "url": said}]})
     headers = {"X-Request-Id": said, "Location": said}
     response = httpx.Response(status, headers=headers, content=body.encode(encoding))
@@ -73,19 +77,31 @@ def test_what_a_service_repeats_is_masked_everywhere(flavour, status, encoding, 
     shown = f"{error} {error!r} {error.errors} {error.request_id} {vars(error)} {caplog.text}"
     for secret in (API_TOKEN, json.dumps(API_TOKEN)[1:-1], PAIR, PAIR.rstrip("="), NEW):
         assert secret not in shown
-    assert "**********" in error.errors[0].message
-    assert "**********" in str(error)
+    assert error.errors == (ErrorDetail(told, told, told, told, told),)
+    assert error.request_id == told
+    assert f"{told}: {told}" in str(error)
 
 
 @pytest.mark.parametrize("spoken", SPOKEN)
 def test_what_a_failure_repeats_is_masked_too(flavour, spoken) -> None:
+    said, told = SPOKEN[spoken]
+
     def respond(_request):
-        raise httpx.ProxyError(SPOKEN[spoken])
+        raise httpx.ProxyError(said)
 
     with connect(flavour, respond) as tokens, pytest.raises(APIConnectionError) as caught:
         tokens.create("ci", ["fax"])
-    for secret in (API_TOKEN, PAIR, NEW):
-        assert secret not in str(caught.value)
+    assert f": ProxyError: {told} (" in str(caught.value)
+
+
+@pytest.mark.parametrize(("api_token", "told"), [("unknown", "unknown user"), ("unknown1", f"{MASK} user")])
+def test_what_is_as_short_as_a_word_is_not_masked(flavour, api_token, told) -> None:
+    response = httpx.Response(401, json={"error": f"{api_token} user"})
+    transport = httpx.MockTransport(lambda _: response)
+    with flavour.connect("example", PROJECT, api_token, transport=transport) as tokens:
+        with pytest.raises(APIStatusError) as caught:
+            tokens.create("ci", ["fax"])
+    assert caught.value.errors == (ErrorDetail(message=told),)
 
 
 @pytest.mark.parametrize("secret", [NEW, API_TOKEN])

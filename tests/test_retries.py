@@ -224,6 +224,8 @@ def test_the_jitter_and_the_sleep_are_real_by_default():
         (503, "9", 9.0),
         (503, "3600", None),
         (429, "Fri, 01 Jan 2021 00:00:00 GMT", 0.5),
+        # No UTC can say it.
+        (429, "Fri, 31 Dec 9999 23:59:59 -2359", None),
     ],
 )
 def test_retry_after_is_heeded_up_to_a_minute(flavour, space, living, waits, status, value, wait):

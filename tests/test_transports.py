@@ -684,14 +684,29 @@ class SoftTimeLimitError(Exception):
     """As celery raises it out of a signal handler."""
 
 
-def test_a_body_that_takes_too_long_is_cut_off_in_a_sync_client() -> None:
+def test_a_transport_that_was_passed_in_is_told_how_long_each_wait_may_take(flavour) -> None:
+    bounds = []
+
+    def respond(request):
+        bounds.append(request.extensions["timeout"])
+        return httpx.Response(204)
+
+    with flavour.answering(respond, timeout=7) as tokens:
+        tokens.delete(ID)
+    assert bounds == [{"connect": 7.0, "read": 7.0, "write": 7.0, "pool": 7.0}]
+
+
+def test_a_body_that_takes_too_long_is_cut_off_in_a_sync_client(monkeypatch) -> None:
     class Slow(httpx.SyncByteStream):
         def __iter__(self):
             yield f'{{"id": "{ID}",'.encode()
             yield b'"name": "ci"'
 
     response = httpx.Response(200, stream=Slow())
-    tokens = ProjectTokens("example", "project", "t", timeout=1e-9, transport=httpx.MockTransport(lambda _: response))
+    tokens = ProjectTokens("example", "project", "t", timeout=25, transport=httpx.MockTransport(lambda _: response))
+    # The second piece comes at the very end of the time.
+    clock = itertools.count(step=25)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with pytest.raises(InvalidResponseError, match="the response was cut off") as caught:
         tokens.create("ci", ["fax"])
     assert caught.value.token_id == ID

@@ -209,5 +209,5 @@ def _retry_after(attempt: Attempt) -> float | None:
 def _date(value: str) -> datetime | None:
     with contextlib.suppress(ValueError, OverflowError):
         date = parsedate_to_datetime(value)
-        return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
+        return date.replace(tzinfo=date.tzinfo or UTC)
     return None

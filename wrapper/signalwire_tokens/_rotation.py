@@ -91,7 +91,7 @@ class Rotating(Sender[Transport]):
             # An interruption goes on; before any other error goes that a token exists.
             going = going or (None if isinstance(leaving, Exception) else leaving)
             going = going if isinstance(failure, SignalWireError) else failure
-            tell(logging.ERROR, text, deletion, token, leaving=going, token_name=token.name)
+            tell(logging.ERROR, text, deletion, leaving=going, token_name=token.name)
             if going is None:
                 going, failure.args = failure, (text,)
                 vars(failure)["may_have_applied"] = True
