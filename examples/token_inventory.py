@@ -3,7 +3,7 @@
 A program that manages tokens keeps the records of the library, which hold no secret, as lines of JSON:
 
     keep("tokens.jsonl")
-    with ProjectTokens() as tokens, recorded("ci-deploy"):
+    with ProjectTokens() as tokens:
         tokens.create("ci-deploy", ["messaging"], store=store)
 """
 
@@ -12,13 +12,9 @@ import json
 import logging
 import platform
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from signalwire_tokens import SignalWireError
 
 logger = logging.getLogger("signalwire_tokens")
 
@@ -40,18 +36,6 @@ def keep(file: str) -> logging.Handler:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     return handler
-
-
-@contextmanager
-def recorded(name: str) -> Iterator[None]:
-    # The library raises an unknown outcome, and does not log it.
-    try:
-        yield
-    except SignalWireError as error:
-        if error.may_have_applied:
-            about = {"operation": error.operation, "token_name": name, "token_id": getattr(error, "token_id", None)}
-            logger.warning("%s", error, extra=about)
-        raise
 
 
 def show(lines: list[dict[str, Any]]) -> None:

@@ -169,7 +169,9 @@ def test_wrong_credentials_name_both_causes(flavour, space) -> None:
     transport = space.transport
     with (
         flavour.connect("example", space.project_id, "wrong", transport=transport) as tokens,
-        pytest.raises(AuthenticationError, match=r"API token is wrong.*lacks the management permission") as caught,
+        pytest.raises(
+            AuthenticationError, match=r"wrong project ID or API token.*without the management permission"
+        ) as caught,
     ):
         tokens.create("ci", ["fax"])
     assert caught.value.status_code == 401
@@ -193,13 +195,16 @@ def test_what_the_service_refuses_is_told_in_full(tokens, space) -> None:
 def test_calls_are_logged_without_secrets(tokens, space, caplog) -> None:
     caplog.set_level(logging.DEBUG)
     space.fail_next(500, headers={"X-Request-Id": "req-7"})
-    with pytest.raises(Exception, match="req-7"):
+    with pytest.raises(Exception, match="req-7") as caught:
         tokens.create("ci", ["fax"])
     created = tokens.create("ci", ["fax", "video"])
     tokens.update(created.id, name="new")
     space.fail_next(204, headers={"X-Request-Id": "req-8"})
     tokens.delete(created.id)
-    records = [r for r in caplog.records if r.name == "signalwire_tokens"]
+    unknown, *records = [r for r in caplog.records if r.name == "signalwire_tokens"]
+    # No call lists tokens, and who catches the error may forget it.
+    assert (unknown.levelno, unknown.token_name, unknown.request_id) == (logging.WARNING, "ci", "req-7")
+    assert unknown.getMessage() == str(caught.value)
     lines = [r.getMessage() for r in records]
     assert {r.levelno for r in records} == {logging.INFO}
     assert lines[0] == f'create: token {created.id}, name "ci", permissions ["fax", "video"], request id None'
@@ -209,10 +214,25 @@ def test_calls_are_logged_without_secrets(tokens, space, caplog) -> None:
         assert secret.get_secret_value() not in caplog.text
 
 
+@pytest.mark.parametrize("name", ["{}", "ci {} ci"])
+def test_the_api_token_is_no_name(tokens, space, name, caplog) -> None:
+    secret = space.api_token.get_secret_value()
+    old = tokens.create("ci", ["fax"])
+    for call in (
+        lambda: tokens.create(name.format(secret), ["fax"]),
+        lambda: tokens.update(old.id, name=name.format(secret)),
+        lambda: tokens.rotate(old.id, name.format(secret), ["fax"], store=print),
+    ):
+        with pytest.raises(ValueError, match="the API token is in the name") as caught:
+            call()
+        assert secret not in f"{caught.value}{caplog.text}"
+    assert [request.method for request in space.requests] == ["POST"]
+
+
 class TestLifecycle:
     def test_use_after_close_says_so_and_sends_nothing(self, tokens, space) -> None:
         tokens.close()
-        with pytest.raises(ConfigurationError, match="this client is closed; make a new one") as caught:
+        with pytest.raises(ConfigurationError, match="this client is closed") as caught:
             tokens.create("ci", ["fax"])
         assert caught.value.operation == "create"
         assert space.requests == []

@@ -1,19 +1,25 @@
 """Interruptions, threads and forks: what an application does to a client beside calling it."""
 
 import asyncio
+import contextlib
+import gc
+import itertools
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
+from pathlib import Path
+from uuid import UUID
 
 import anyio
 import httpx
 import pytest
 from interrupting import meanwhile, send
 
-from signalwire_tokens import APIConnectionError, ApiToken, AsyncProjectTokens, ConfigurationError, ProjectTokens
+import signalwire_tokens
+from signalwire_tokens import APIConnectionError, ApiToken, AsyncProjectTokens, ProjectTokens
 
 
 def warnings(caplog) -> list[str]:
@@ -229,12 +235,25 @@ def test_a_transport_that_cannot_be_closed_costs_nothing(space, monkeypatch) -> 
     assert created.id in space.tokens
 
 
-def test_a_temporary_token_outliving_its_client_is_named(space) -> None:
-    transport = space.transport
-    tokens = ProjectTokens("example", space.project_id, space.api_token, transport=transport)
-    with pytest.raises(ConfigurationError) as caught, tokens.temporary("job", ["fax"]) as token:
+@pytest.mark.parametrize("failing", [True, False])
+def test_what_has_begun_goes_on_when_the_client_is_closed(flavour, space, failing) -> None:
+    def store(_token) -> None:
         tokens.close()
-    assert str(token.id) in str(caught.value)
+        if failing:
+            raise LookupError
+
+    async def store_async(_token) -> None:
+        await tokens.client.aclose()
+        if failing:
+            raise LookupError
+
+    with flavour.on(space) as tokens:
+        old = tokens.create("ci", ["fax"])
+        with contextlib.suppress(LookupError):
+            tokens.rotate(old.id, "ci", ["fax"], store=store if flavour.name == "sync" else store_async)
+        # Of the old and the new one, the one that is stored.
+        assert (set(space.tokens) == {old.id}) is failing
+        assert len(space.tokens) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows")
@@ -272,3 +291,81 @@ def test_a_client_survives_a_fork(space, kind) -> None:
             loop.run_until_complete(tokens.aclose())
     loop.close()
     assert len(space.tokens) == 3
+
+
+# The files whose functions an interruption is tried in.
+CORE = str(Path(signalwire_tokens.__file__).parent / "_")
+
+
+class InterruptAt:
+    """Raises KeyboardInterrupt where Python looks for signals: as a function begins, or one written in C ends."""
+
+    def __init__(self, instant: int) -> None:
+        self.left = instant
+
+    def __call__(self, frame, event, _about) -> None:
+        if event in {"call", "c_return"} and frame.f_code.co_filename.startswith(CORE):
+            if self.left == 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+            self.left -= 1
+
+
+def _stored_nowhere(_token) -> None:
+    raise LookupError
+
+
+def _within(tokens) -> None:
+    with tokens.temporary("job", ["fax"]):
+        pass
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda tokens, _: tokens.create("job", ["fax"]),
+        lambda tokens, kept: tokens.create("job", ["fax"], store=kept),
+        lambda tokens, _: tokens.create("job", ["fax"], store=_stored_nowhere),
+        lambda tokens, kept: tokens.rotate(UUID(int=1), "job", ["fax"], store=kept),
+        lambda tokens, _: tokens.rotate(UUID(int=1), "job", ["fax"], store=_stored_nowhere),
+        lambda tokens, _: _within(tokens),
+    ],
+    ids=["create", "create and store", "create and fail", "rotate", "rotate and fail", "temporary"],
+)
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interruption_at_any_instant_leaves_no_token_that_nobody_was_told_of(space, act, served, caplog) -> None:
+    kept: dict[UUID, ApiToken] = {}
+    created = None
+    with (
+        space.serve() as url,
+        ProjectTokens(
+            url, space.project_id, space.api_token, max_retries=0, transport=None if served else space.transport
+        ) as tokens,
+    ):
+        for instant in itertools.count():
+            caplog.clear()
+            space.tokens.clear()
+            kept.clear()
+            interrupt, error = InterruptAt(instant), None
+            sys.setprofile(interrupt)
+            try:
+                created = act(tokens, lambda token: kept.update({token.id: token}))
+            except BaseException as leaving:  # noqa: BLE001 - as the test wants it
+                error = leaving
+            finally:
+                sys.setprofile(None)
+            if interrupt.left >= 0 and not isinstance(error, KeyboardInterrupt):
+                break
+            assert isinstance(error, KeyboardInterrupt), instant
+            if space.tokens.keys() - kept.keys():
+                # What is left of a block tells when it is collected.
+                error.__traceback__ = None
+                gc.collect()
+            told = f"{getattr(error, '__notes__', '')}{caplog.text}"
+            untold = {token for token in space.tokens.keys() - kept.keys() if str(token) not in told}
+            assert not untold or "'job'" in told, instant
+            assert not space.tokens or "nothing was minted" not in told, instant
+    # There were some, and the last run, which nothing interrupted, left what it should.
+    assert instant > 30
+    assert space.tokens.keys() <= {*kept, *([created.id] if created else [])}

@@ -246,6 +246,36 @@ class TestExceptionsOfSomebodysOwn:
         assert caught.value.may_have_applied
         assert str(token_id) in caplog.text
 
+    @pytest.mark.parametrize("store", [None, "works", "fails"])
+    def test_out_of_a_deletion(self, space, failure, store) -> None:
+        """One that is no Exception goes on, with a note of what may exist."""
+
+        class Interruption(BaseException):
+            def __str__(self) -> str:
+                return str(failure)
+
+        def respond(request):
+            if request.method == "DELETE":
+                raise Interruption
+            return space.transport.handle_request(request)
+
+        def keep(_token) -> None:
+            if store == "fails":
+                raise LookupError
+
+        tokens = ProjectTokens("example", space.project_id, space.api_token, transport=httpx.MockTransport(respond))
+
+        def act() -> None:
+            if store:
+                tokens.rotate(UUID(int=1), "ci", ["fax"], store=keep)
+            with tokens.temporary("ci", ["fax"]):
+                pass
+
+        with pytest.raises(Interruption) as caught:
+            act()
+        (token_id,) = space.tokens
+        assert str(token_id) in "".join(caught.value.__notes__)
+
 
 @pytest.mark.parametrize("failure", [Frozen("no"), Odd()])
 def test_an_exception_of_somebodys_own_leaves_the_block_of_a_temporary_token(space, failure) -> None:
@@ -476,14 +506,16 @@ print(*space.tokens)
     assert f"token {run.stdout.strip()} may still exist, delete it: its block ended without a deletion" in run.stderr
 
 
-def test_a_block_that_is_entered_twice_deletes_both_tokens(flavour, space) -> None:
+def test_a_temporary_token_is_for_one_block(flavour, space) -> None:
+    """Of two blocks at once, nothing would tell which token is whose."""
     with flavour.on(space) as tokens:
         block = getattr(tokens, "client", tokens).temporary("job", ["fax"])
         sync = flavour.name == "sync"
         contexts = [block if sync else tokens._portal.wrap_async_context_manager(block) for _ in range(2)]
-        with contexts[0] as first, contexts[1] as second:
-            assert set(space.tokens) == {first.id, second.id}
-    assert space.tokens == {}
+        with contexts[0] as first, pytest.raises(RuntimeError, match="call temporary\\(\\) for each"), contexts[1]:
+            pytest.fail("entered")
+        assert [request.method for request in space.requests] == ["POST", "DELETE"]
+        assert first.id not in space.tokens
 
 
 def test_a_name_that_cannot_show_itself_costs_no_token(flavour, space, caplog) -> None:

@@ -166,6 +166,18 @@ class TestRotate:
             assert tokens.rotate(old.id, "ci", ["fax"], store=store) == stored[0]
             assert set(space.tokens) == {stored[0].id}
 
+    def test_a_generator_function_stores_nothing(self, tokens, space, old) -> None:
+        def store(_token):
+            yield pytest.fail("called")
+
+        async def store_async(_token):
+            yield pytest.fail("called")
+
+        for generator in (store, store_async):
+            with pytest.raises(TypeError, match="store is a generator function"):
+                tokens.rotate(old.id, "ci", ["fax"], store=generator)
+        assert set(space.tokens) == {old.id}
+
     def test_what_a_store_returns_to_be_awaited_is_awaited_or_has_failed(self, flavour, tokens, space, old) -> None:
         stored = []
 
@@ -267,6 +279,11 @@ class TestTemporary:
     def test_it_is_deleted_however_the_block_ends(self, flavour, tokens, space, failure) -> None:
         with pytest.raises(type(failure)), self.opened(flavour, tokens, "job", ["fax"]):
             raise failure
+        assert space.tokens == {}
+
+    def test_it_is_deleted_although_the_client_is_closed(self, flavour, tokens, space) -> None:
+        with self.opened(flavour, tokens, "job", ["fax"]):
+            tokens.close()
         assert space.tokens == {}
 
     def test_the_job_may_have_deleted_it(self, flavour, tokens, space) -> None:

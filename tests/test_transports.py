@@ -392,7 +392,9 @@ class TestAnotherTokensResponse:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"token": "   "}, {"token": "**********"}, {"token": "••••"}, {"token": ""}, {"permissions": []}]
+    "fields",
+    [{"token": secret} for secret in ("", "   ", "**********", "••••", "\u00a0", "\u200b", "●●●●", "-\x0b-")]
+    + [{"permissions": []}],
 )
 def test_what_is_no_secret_or_grants_nothing_is_no_token(flavour, fields) -> None:
     with flavour.answering(lambda _: httpx.Response(200, json=described(**fields))) as tokens:
@@ -476,6 +478,33 @@ def test_no_attempt_is_warned_of_on_trio() -> None:
     assert [str(warning.message) for warning in caught] == []
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("how", ["timeout", "cancelled"])
+@pytest.mark.parametrize("proxy", ["", "https"])
+def test_a_tls_handshake_that_is_given_up_leaves_no_connection_open(backend, how, proxy, monkeypatch) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            url = f"https://127.0.0.1:{server.getsockname()[1]}"
+            if proxy:
+                monkeypatch.setenv("HTTPS_PROXY", url)
+            space, limit = "example" if proxy else url, 0.1 if how == "timeout" else 30
+            async with AsyncProjectTokens(space, "project", "t" * 9, timeout=limit, max_retries=0) as tokens:
+                with anyio.move_on_after(30 if how == "timeout" else 0.1), contextlib.suppress(APITimeoutError):
+                    await tokens.create("ci", ["fax"])
+                peer, _ = server.accept()
+                with peer:
+                    peer.settimeout(10)
+                    # What was sent of the handshake, and then the end: nobody waits for the garbage collector.
+                    while peer.recv(65536):
+                        pass
+
+    gc.disable()
+    try:
+        anyio.run(main, backend=backend)
+    finally:
+        gc.enable()
+
+
 class TestTrust:
     """The trust settings of the environment are those at the time when a client is made."""
 
@@ -534,10 +563,13 @@ class TestTrust:
             authority.cert_pem.write_to_path(file)
             assert self.create(flavour, url).name == "ci"
 
-    def test_a_folder_of_certificates_is_heeded_too(self, flavour, authority, tmp_path, monkeypatch) -> None:
+    @pytest.mark.parametrize("more", ["", "a list", "a link that leads nowhere"])
+    def test_a_folder_of_certificates_is_heeded_too(self, flavour, authority, more, tmp_path, monkeypatch) -> None:
         folder = tmp_path / "certs"
         folder.mkdir()
-        monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+        monkeypatch.setenv("SSL_CERT_DIR", f"{tmp_path}:{folder}" if more == "a list" else str(folder))
+        if more.startswith("a link"):
+            (folder / "link").symlink_to("nowhere")
         # As good as none.
         monkeypatch.setenv("SSL_CERT_FILE", "")
         with self.serving(authority) as url:
@@ -551,6 +583,9 @@ class TestTrust:
             )
             authority.cert_pem.write_to_path(folder / f"{named.stdout.strip()}.0")
             assert self.create(flavour, url).name == "ci"
+            (folder / f"{named.stdout.strip()}.0").unlink()
+            with pytest.raises(APIConnectionError, match="nothing was sent"):
+                self.create(flavour, url)
 
     def test_a_file_that_is_not_there_is_told(self, flavour, tmp_path, monkeypatch) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))

@@ -142,7 +142,7 @@ tokens = st.fixed_dictionaries(
         "name": st.just("ci"),
         "permissions": st.lists(text, min_size=1, max_size=4),
         # Blank or a mask, it is no secret.
-        "token": text.filter(lambda secret: secret.strip(" \t\r\n*•")),
+        "token": text.filter(lambda secret: any(map(str.isalnum, secret))),
     }
 )
 ENCODINGS = {

@@ -21,10 +21,7 @@ MAX_TEXT = 500
 REQUEST_ID_HEADERS = ("x-request-id", "x-signalwire-request-id", "request-id", "x-amzn-requestid")
 # The fields of an ErrorDetail, each under all its names.
 DETAIL_NAMES = (("type",), ("code",), ("message", "detail", "title", "error"), ("attribute",), ("url", "more_info"))
-CREDENTIALS = (
-    "the project ID or the API token is wrong, or the API token lacks the management permission; "
-    "check SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN against the dashboard"
-)
+CREDENTIALS = "wrong project ID or API token, or a token without the management permission; compare with the dashboard"
 # The error and the advice of a status.
 STATUSES: dict[int, tuple[type[errors.APIStatusError], str]] = {
     400: (errors.BadRequestError, ""),
@@ -67,9 +64,8 @@ def failed(kind: type[E], attempt: Attempt, problem: str, *advice: str, applied:
     about = f"token {call.token_id or repr((call.name or '')[:100])}"
     parts = "; ".join(filter(None, (EFFECTS[call.operation][0] if applied else "", *advice)))
     text = f"{call.operation} of {about} failed: {problem}" + (f" ({parts})" if parts else "")
-    if known:
-        text, fields["request_id"] = f"{text} [request id {known}]", known
-    return kind(text, operation=call.operation, may_have_applied=applied, **fields)
+    text += f" [request id {known}]" if known else ""
+    return kind(text, operation=call.operation, may_have_applied=applied, request_id=known, **fields)
 
 
 def outcome(attempt: Attempt) -> ApiToken | errors.SignalWireError | None:
@@ -92,8 +88,6 @@ def _no_response(attempt: Attempt) -> errors.SignalWireError:
     applied = attempt.sent or attempt.applied
     kind: type[errors.SignalWireError] = errors.APITimeoutError if attempt.late else errors.APIConnectionError
     problem = f"no response from {attempt.request.url.netloc.decode()}: {printable(attempt.reason, attempt.hidden)}"
-    if not attempt.reason:
-        kind, problem = errors.ConfigurationError, "this client is closed; make a new one"
     return failed(kind, attempt, problem, "nothing was sent" * (not applied), attempt.advice, applied=applied)
 
 
@@ -126,8 +120,6 @@ def _token(attempt: Attempt) -> ApiToken | errors.SignalWireError:
 
 def _same(sent: str, told: str) -> bool:
     """Tell whether a service may have made one name of another: white space, case, normalisation and length aside."""
-    if sent == told:
-        return True
     mine, other = ("".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in (sent, told))
     # Only a limit, of 30 characters or more, shortens a name, or says that it does: "ci" is no "ci-2".
     shortened = other.rstrip(".…\ufffd")
@@ -137,7 +129,7 @@ def _same(sent: str, told: str) -> bool:
 
 def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
     """Return the error that keeps all that came."""
-    text, fields = _body(attempt).decode("utf-8", "surrogateescape"), _parse(attempt)
+    text, fields = b"".join(_body(attempt)).decode("utf-8", "surrogateescape"), _parse(attempt)
     fields = _top_level(text) if fields is None else fields if isinstance(fields, dict) else {}
     token_id, token = (value if isinstance(value, str) else "" for value in map(fields.get, ("id", "token")))
     token_id = printable(token_id, attempt.hidden)
@@ -149,8 +141,8 @@ def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
     return error
 
 
-def _body(attempt: Attempt) -> bytes:
-    """Return the body, decompressed as far as it goes and as a token could need."""
+def _body(attempt: Attempt) -> tuple[bytes, bytes]:
+    """Return the body, decompressed as far as it goes and as a token could need, and what could not be."""
     content = bytes(attempt.content)
     # The content is looked at first: to search the headers takes longer.
     zipped = content[:1] in {b"\x1f", b"\x78"} and "content-encoding" in attempt.headers
@@ -162,12 +154,12 @@ def _body(attempt: Attempt) -> bytes:
             member = zlib.decompressobj(32 + zlib.MAX_WBITS)
             found += member.decompress(rest, MAX_BODY - len(found))
             rest = member.unused_data
-    return found or content
+    return (found, rest) if found else (content, b"")
 
 
 def _parse(attempt: Attempt) -> Any:
     with contextlib.suppress(ValueError, RecursionError):
-        return json.loads(_body(attempt))
+        return json.loads(_body(attempt)[0])
     return None
 
 

@@ -105,13 +105,18 @@ class Attempt:
 
     # Below any status until a response comes.
     status, headers = -1, httpx.Headers()
-    sent = cut_off = late = False
+    sent = cut_off = late = fresh = False
     reason = advice = ""
 
     def __init__(self, call: Call[Any], request: Request, hidden: tuple[SecretStr, ...], *, applied: bool) -> None:
         self.call, self.request, self.hidden, self.applied = call, request, hidden, applied
         # What the caller is handling is his own.
-        self.outer, self.content = sys.exc_info()[1], bytearray()
+        self.outer, self.content, self.opened = sys.exc_info()[1], bytearray(), list[Any]()
+
+    async def trace(self, event: str, about: dict[str, Any]) -> None:
+        """Keep a connection that is opened: httpcore forgets to close one whose TLS handshake is cancelled."""
+        if event == "connection.connect_tcp.complete":
+            self.opened.append(about["return_value"])
 
     def begin(self, response: httpx.Response) -> Any:
         """Keep the head of a response; return its body's stream."""
@@ -126,17 +131,16 @@ class Attempt:
 
     def fail(self, failure: BaseException, transport: object, proxy: str) -> None:
         """Keep what there is to say of a failure, and nothing of the failure: its frames hold the credentials."""
-        chain = list(links(failure, self.outer))
+        # httpx-aiohttp calls every lost connection a ConnectTimeout; its cause says what it was.
+        chain = sorted(links(failure, self.outer), key=lambda link: not type(link).__module__.startswith("aiohttp"))
         kinds = [type(link) for link in chain]
         self.cut_off = self.status >= 0
         self.sent = self.cut_off or self.request.sent(failure, transport)
-        # httpx-aiohttp calls every lost connection a ConnectTimeout; its cause says what it was.
-        told = next((kind for kind in kinds if kind.__module__.startswith("aiohttp")), kinds[0])
-        self.late = issubclass(told, (httpx.TimeoutException, TimeoutError))
+        self.late = issubclass(kinds[0], (httpx.TimeoutException, TimeoutError))
         # Some transports leave it to the cause to say why.
-        link = next(filter(_text, chain), failure)
+        link = next(filter(text_of, chain), failure)
         # Parsers quote what they could not read, which may be a new token.
-        text = re.split(r"""(?:bytearray\()?\bb['"]|["{<]""", _text(link))[0] if self.sent else _text(link)
+        text = re.split(r"""(?:bytearray\()?\bb['"]|["{<]""", text_of(link))[0] if self.sent else text_of(link)
         self.reason = f"{type(link).__name__}: {text}".removesuffix(": ")
         hint = "check the space (SIGNALWIRE_SPACE)" if {httpx.ConnectError, httpx.ConnectTimeout} & {*kinds} else ""
         hint = f"the proxy {proxy} was used; look at HTTPS_PROXY, ALL_PROXY and NO_PROXY" if proxy else hint
@@ -144,7 +148,7 @@ class Attempt:
         self.advice = "" if self.sent else trust if ssl.SSLCertVerificationError in kinds else hint
 
 
-def _text(link: BaseException) -> str:
+def text_of(link: BaseException) -> str:
     # An exception of somebody's own may have no text.
     with contextlib.suppress(Exception):
         return str(link)

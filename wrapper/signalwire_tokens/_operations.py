@@ -7,15 +7,13 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from signalwire_rest.answers import CREATE_TOKEN
-from signalwire_rest.api.project_tokens import create_token, delete_token
+from signalwire_rest.api.project_tokens import create_token, delete_token, update_token
 from signalwire_rest.models import CreateTokenRequest, TokenResponse
 from signalwire_rest.types import UNSET
 
 from .models import ApiToken, Id, Permissions, SecretStr, UnlistedPermission, parse_permissions
 
 T = TypeVar("T")
-
-FIELDS = ("id", "name", "permissions", "token")
 
 
 class Call(NamedTuple, Generic[T]):
@@ -30,10 +28,10 @@ class Call(NamedTuple, Generic[T]):
     def read(self, fields: Any) -> ApiToken:
         """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""
         # Examples of what else the description requires: no token is lost over what is not read here.
-        response = TokenResponse.from_dict({**CREATE_TOKEN[1], **{name: fields[name] for name in FIELDS}})
-        # Blank or a mask, it is no secret; and no token is minted without permissions.
+        response = TokenResponse.from_dict(CREATE_TOKEN[1] | {name: fields[name] for name in ApiToken.__match_args__})
+        # Blank or a mask, of whatever characters, it is no secret; and no token is minted without permissions.
         granted = isinstance(fields["permissions"], list) and (self.token_id or response.permissions)
-        if not (granted and response.token.strip(" \t\r\n*•")):
+        if not (granted and any(map(str.isalnum, response.token))):
             raise ValueError
         # What the service grants can be sent back as it is; what is no string is left to the model to refuse.
         permissions = (UnlistedPermission(p) if type(p) is str else cast("Any", p) for p in response.permissions)
@@ -51,8 +49,7 @@ def create(name: str, permissions: Permissions, subproject_id: Id | None) -> Cal
 
 def update(token_id: Id, name: str | None, permissions: Permissions | None) -> Call[ApiToken]:
     """Describe a change of a token; raise TypeError or ValueError for arguments that cannot be right."""
-    # Here, as nothing else needs them.
-    from signalwire_rest.api.project_tokens import update_token  # noqa: PLC0415
+    # Here, as nothing else needs it.
     from signalwire_rest.models import UpdateTokenRequest  # noqa: PLC0415
 
     if name is None and permissions is None:

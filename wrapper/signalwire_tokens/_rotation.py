@@ -5,9 +5,10 @@ import logging
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from . import _operations
+from ._attempt import text_of
 from ._sending import Sender, Transport, run, tell
 from .errors import RotationError, SignalWireError
 from .models import ApiToken, Id
@@ -21,6 +22,10 @@ async def _refused(stored: object) -> None:
     raise TypeError("store returned an awaitable, so nothing is stored; AsyncProjectTokens awaits it")
 
 
+async def _entered(_new: object) -> NoReturn:
+    raise RuntimeError("this temporary token is that of another block; call temporary() for each")
+
+
 class Rotating(Sender[Transport]):
     """What mints, stores and deletes in one step."""
 
@@ -29,47 +34,49 @@ class Rotating(Sender[Transport]):
         # Only a rotation must have one.
         if not callable(store) and (store is not None or stays):
             raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
+        if inspect.isgeneratorfunction(store) or inspect.isasyncgenfunction(store):
+            raise TypeError("store is a generator function, and to call one does nothing; it must not yield")
         if not self._transports.awaits and inspect.iscoroutinefunction(store):
             raise TypeError("store is a coroutine function; AsyncProjectTokens awaits it")
-        process, created = os.getpid(), None
+        process, held = os.getpid(), None
         try:
-            created = await self._call(new)
-            stored = store(created) if store else None
-            if inspect.isawaitable(stored):
-                await (stored if self._transports.awaits else _refused(stored))
-        except BaseException as failure:
-            # A child of fork that leaves the store of its parent has nothing to delete or to say.
-            if created is None or process != os.getpid():
+            created = held = await self._call(new)
+            try:
+                stored = store(created) if store else None
+                if inspect.isawaitable(stored):
+                    await (stored if self._transports.awaits else _refused(stored))
+            except Exception as failure:
+                # A child of fork that leaves the store of its parent has nothing to delete or to say.
+                if process == os.getpid():
+                    going, held = await self._discard(created, failure, "store"), None
+                    if going:
+                        raise going from failure
+                    text = f"the new token {created.id} was deleted again{stays}"
+                    # As of a deletion: an inventory would take a second `create` for a token that exists.
+                    tell(logging.INFO, text, _operations.delete(created.id), leaving=failure)
                 raise
-            if isinstance(failure, Exception):
-                if going := await self._discard(created, failure, "store"):
-                    raise going from failure
-                text = f"the new token {created.id} was deleted again{stays}"
-                # As of a deletion: an inventory made of records would take a second `create` for a token that exists.
-                tell(logging.INFO, text, _operations.delete(created.id), leaving=failure)
-            else:
-                # What is stored must work, and nobody knows whether it is this one.
-                text = f"interrupted by {type(failure).__name__}: the new token {created.id} exists and may be stored"
-                tell(logging.ERROR, f"{text}{stays}; delete what is not in use", new, created, leaving=failure)
+        except BaseException as failure:
+            # What is stored must work, and nobody knows whether it is this one.
+            if held and process == os.getpid():
+                text = f"interrupted by {type(failure).__name__}: the new token {held.id} exists and may be stored"
+                tell(logging.ERROR, f"{text}{stays}; delete what is not in use", new, held, leaving=failure)
             raise
         return created
 
     async def _rotate(self, token_id: Id, new: _operations.Call[ApiToken], store: Store) -> ApiToken:
         """Mint a token, let `store` persist it, and delete the old one."""
         old = _operations.delete(token_id)
-        created = await self._create(new, store, f", and the old token {old.token_id} stays")
+        token = await self._create(new, store, f", and the old token {old.token_id} stays")
         try:
-            await self._call(old)
+            await self._call(old, begun=True)
         except BaseException as failure:
-            problem = f"rotate failed: token {created.id} is stored and works, but the old token {old.token_id} "
-            problem += f"may still exist, check that it is gone: {type(failure).__name__}: {failure}"
-            ours = isinstance(failure, SignalWireError)
-            tell(logging.ERROR, problem, old, leaving=None if ours else failure)
-            if not ours:
+            text = f"rotate failed: token {token.id} is stored and works, but the old token {old.token_id} may still "
+            text += f"exist, check that it is gone: {type(failure).__name__}: {text_of(failure)}"
+            tell(logging.ERROR, text, old, leaving=None if isinstance(failure, SignalWireError) else failure)
+            if not isinstance(failure, SignalWireError):
                 raise
-            ids = {"new_token_id": created.id, "old_token_id": old.token_id}
-            raise RotationError(problem, operation="rotate", **ids) from failure
-        return created
+            raise RotationError(text, operation="rotate", new_token_id=token.id, old_token_id=old.token_id) from failure
+        return token
 
     async def _discard(self, token: ApiToken, leaving: BaseException | None, what: str) -> BaseException | None:
         """Delete a token that nobody needs, in the midst of a cancellation too; if that fails, one error says all.
@@ -80,14 +87,14 @@ class Rotating(Sender[Transport]):
         try:
             with self._transports.shield():
                 try:
-                    await self._call(deletion)
+                    await self._call(deletion, begun=True)
                 except self._transports.cancellation() as cancellation:
                     # One of asyncio itself comes through a shield.
                     going = cancellation
-                    await self._call(deletion)
+                    await self._call(deletion, begun=True)
         except BaseException as failure:  # noqa: BLE001 - the caller raises it
             ended = f"{what} failed with {type(leaving).__name__}, and then " if isinstance(leaving, Exception) else ""
-            text = f"token {token.id} may still exist, delete it: {ended}{str(failure) or type(failure).__name__}"
+            text = f"token {token.id} may still exist, delete it: {ended}{text_of(failure) or type(failure).__name__}"
             # An interruption goes on; before any other error goes that a token exists.
             going = going or (None if isinstance(leaving, Exception) else leaving)
             going = going if isinstance(failure, SignalWireError) else failure
@@ -107,7 +114,8 @@ class AsyncTemporary:
         weakref.finalize(self, _warn, new, self._held)
 
     async def __aenter__(self) -> ApiToken:
-        self._held.append((os.getpid(), await self._mint(self._new)))
+        mint, self._mint = self._mint, _entered
+        self._held.append((os.getpid(), await mint(self._new)))
         return self._held[-1][1]
 
     async def __aexit__(self, _kind: object, leaving: BaseException | None, _frames: object) -> None:

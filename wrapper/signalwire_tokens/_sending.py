@@ -8,14 +8,14 @@ import json
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar
 
 import httpx
 
 from . import _answers, _credentials, _retry, _transport
 from ._attempt import Attempt, Request, links
 from ._operations import Call, T
-from .errors import SignalWireError
+from .errors import ConfigurationError, SignalWireError
 from .models import ApiToken, Id, Secret
 
 __version__ = "0.1.0"
@@ -44,14 +44,13 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         try:
             coroutine.send(None)
         except StopIteration as done:
-            return cast("T", done.value)
+            # Without a call, at which Python would raise what Ctrl-C asks for: nobody would hear of the token.
+            return done.value  # type: ignore[no-any-return]
 
 
 class Sender(Generic[Transport]):
     """What makes the calls of a client, whichever way it waits."""
 
-    # For the repr of a client whose arguments are refused.
-    _about = "(...)"
     _random = staticmethod(random.random)
     # What only a client knows.
     _sleep: Callable[[float], Any]
@@ -90,34 +89,43 @@ class Sender(Generic[Transport]):
 
         self._headers = headers
 
-    async def _call(self, call: Call[T]) -> T:
-        """Make a call, with retries where the policy allows them; return its result or raise its error."""
-        applied, number = False, 0
-        while True:
-            request = Request(call, self._origin, self._headers, self._timeout)
-            attempt, pause = Attempt(call, request, self._hidden, applied=applied), None
-            try:
+    async def _call(self, call: Call[T], *, begun: bool = False) -> T:
+        """Make a call, with retries where the policy allows them; return its result or raise its error.
+
+        `begun`: it is a part of something that began before, and goes on when the client is closed.
+        """
+        if self._transports.closed and not begun:
+            raise ConfigurationError("this client is closed; nothing was sent", operation=call.operation)
+        if any(secret.get_secret_value() in (call.name or "") for secret in self._hidden):
+            raise ValueError("the API token is in the name, which is shown and logged; nothing was sent")
+        attempt, applied, retries = None, False, -1
+        try:
+            while True:
+                request = Request(call, self._origin, self._headers, self._timeout)
+                attempt, retries = Attempt(call, request, self._hidden, applied=applied), retries + 1
                 await self._transports.exchange(attempt)
                 result = _answers.outcome(attempt)
                 if not isinstance(result, SignalWireError):
                     _log_success(attempt, result)
-                    return cast("T", result)
-                if number < self._max_retries:
-                    pause = _retry.wait(result, number, self._random(), cut_off=attempt.cut_off)
-                if pause is not None:
-                    tell(logging.WARNING, f"{result}; retry in {pause:.1f} s", call, result)
-                    waited = self._sleep(pause)
-                    if waited is not None:
-                        await waited
-            except BaseException as interruption:
+                    return result  # type: ignore[return-value]
+                applied = result.may_have_applied
+                pause = _retry.wait(result, retries, self._random(), cut_off=attempt.cut_off)
+                if pause is None or retries == self._max_retries:
+                    if applied:
+                        tell(logging.WARNING, str(result), call, result)
+                    break
+                tell(logging.WARNING, f"{result}; retry in {pause:.1f} s", call, result, retry_in=pause)
+                if (waited := self._sleep(pause)) is not None:
+                    await waited
+        except BaseException as interruption:
+            if attempt:
                 _tell_interrupted(attempt, interruption)
-                raise
-            if pause is None:
-                raise result
-            applied, number = result.may_have_applied, number + 1
+            raise
+        raise result
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}{self._about}"
+        # It lacks them while its arguments are refused.
+        return f"{type(self).__name__}{getattr(self, '_about', '(...)')}"
 
 
 def _log_success(attempt: Attempt, token: ApiToken | None) -> None:

@@ -1,4 +1,4 @@
-"""The only door to the HTTP library, with `_attempt`: own and given transports, TLS trust and proxies."""
+"""What sends, by the HTTP library: own and given transports, TLS trust and proxies."""
 
 import contextlib
 import functools
@@ -26,11 +26,15 @@ class _BoundedSocket(ssl.SSLSocket):
         super().settimeout(request.left() if request and value else value)
 
 
-def _state(path: str | None) -> object:
-    entries = [Path(path), *Path(path).glob("*")] if path else []
-    with contextlib.suppress(OSError):
-        return tuple((str(entry), stat.st_mtime_ns, stat.st_ino) for entry in entries for stat in [entry.stat()])
-    return path
+def _state(path: str) -> object:
+    """Return what changes with the certificates in a file, a directory, or several."""
+    state: list[object] = [path]
+    for part in filter(None, (path, *path.split(os.pathsep))):
+        for entry in (Path(part), *Path(part).glob("*")):
+            # A link in a directory may lead nowhere.
+            with contextlib.suppress(OSError):
+                state.append((entry, (stat := entry.stat()).st_mtime_ns, stat.st_ino))
+    return tuple(state)
 
 
 @functools.lru_cache(maxsize=8)
@@ -72,7 +76,7 @@ class SyncTransports:
             if given is None:
                 # Clients with the same trust settings share a context; it is made anew when they change.
                 # The file goes before the directory, which may be large, and is then not looked at.
-                tls = _tls_context(_state(os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")))
+                tls = _tls_context(_state(os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR", "")))
                 where = "HTTPS_PROXY and ALL_PROXY"
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
@@ -91,13 +95,14 @@ class SyncTransports:
         (turns, idle), transport, whole = self._here(), self._given, False
         # An attempt's time begins with its turn.
         async with turns:
-            if self.closed:
-                return
             try:
                 # Other threads may take the last one.
                 with contextlib.suppress(IndexError):
                     transport = idle.pop() if self._given is None else self._given
-                transport = self._new() if transport is None else transport
+                if transport is None:
+                    transport, attempt.fresh = self._new(), True
+                # Whatever comes now: an interruption may come before it is known what was sent.
+                attempt.sent = True
                 whole = await self._talk(transport, attempt)
             except BaseException as failure:
                 attempt.fail(failure, transport, self.proxy)
@@ -108,7 +113,7 @@ class SyncTransports:
                 if transport is not self._given:
                     kept = whole and len(idle) < IN_FLIGHT
                     idle += [transport] if kept else []
-                    await self._close([transport] if not kept else idle if self.closed else [])
+                    await self._close([transport, *attempt.opened] if not kept else idle if self.closed else [])
 
     async def close(self) -> None:
         """Close what is idle; each call in flight closes its own."""
@@ -162,7 +167,7 @@ class AsyncTransports(SyncTransports):
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         if transport is not self._given:
             # One bound on the whole is enough, and another on each wait takes time.
-            attempt.request.extensions.clear()
+            attempt.request.extensions = {"trace": attempt.trace} if attempt.fresh else {}
         with anyio.move_on_after(attempt.request.timeout):
             response = await transport.handle_async_request(attempt.request)
             async with contextlib.aclosing(attempt.begin(response)) as body:

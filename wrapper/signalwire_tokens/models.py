@@ -9,8 +9,6 @@ from attrs.validators import deep_iterable, instance_of
 
 from signalwire_rest.models.permission import Permission as Permission, PermissionName as PermissionName
 
-# What is longer is not repeated in a message: it may be a secret.
-LONGEST_SHOWN = 24
 # The dashboard's names for permissions that the API calls otherwise.
 DASHBOARD_NAMES = {"voice": "calling", "tasks": "tasking"}
 
@@ -129,7 +127,8 @@ def _parse_permission(value: object) -> Permission | UnlistedPermission:
 
     near = difflib.get_close_matches(value.strip().lower(), [*Permission, *DASHBOARD_NAMES], n=1)
     hint = f"did you mean {DASHBOARD_NAMES.get(near[0], str(near[0]))!r}? " if near else ""
-    said = f" {value!r}" if len(value) <= LONGEST_SHOWN else ""
+    # What is longer is not repeated: it may be a secret.
+    said = f" {value!r}" if len(value) <= 24 else ""
     error = ValueError(f"unknown permission{said}: {hint}Valid are: {', '.join(Permission)}.")
     error.add_note("UnlistedPermission(...) sends one that the service has and this list lacks")
     raise error

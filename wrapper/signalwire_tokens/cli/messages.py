@@ -11,8 +11,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from . import signals
-
 DONE, NOT_DONE, WRONG_USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
 
 # No argument that is repeated for orientation is longer, and every secret is.
@@ -88,8 +86,8 @@ def spinner(label: str) -> Iterator[Callable[[], None]]:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        # An error is told once, at the end, and so is what an interruption leaves behind.
-        if record.levelno < logging.ERROR and not signals.came:
+        # What a call or an interruption leaves behind is told once, at the end.
+        if hasattr(record, "retry_in"):
             _write(f"{_CLEAR_LINE if _spins() else ''}{printable(record.getMessage())}\n")
 
 
