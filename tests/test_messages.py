@@ -332,7 +332,9 @@ def test_an_answer_that_broke_off(flavour) -> None:
     assert str(caught.value) == (
         f"create of token 'ci' failed: HTTP 200 without a whole token, the response was cut off ({MAY_EXIST})"
     )
-    assert caught.value.__notes__ == ["body, token_id and token of this error hold what came"]
+    assert caught.value.__notes__ == [
+        "body, token_id and token of this error hold what came; a copy or a pickle lacks body and token"
+    ]
 
 
 def test_a_closed_client(tokens) -> None:

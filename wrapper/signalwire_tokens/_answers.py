@@ -137,7 +137,7 @@ def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
     advice = f"the ID in it is {token_id}" if token_id else ""
     kept = {"body": SecretStr(text), "token_id": token_id or None, "token": SecretStr(token) if token else None}
     error = failed(errors.InvalidResponseError, attempt, problem, advice, applied=True, **kept)
-    error.add_note("body, token_id and token of this error hold what came")
+    error.add_note("body, token_id and token of this error hold what came; a copy or a pickle lacks body and token")
     return error
 
 

@@ -130,7 +130,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         """Mint a token for the time of a `with` block and delete it on every way out. Arguments are those of `create`.
 
         The token stays where no Python code runs on the way out: after `SIGKILL`, `os._exit` or a power cut. A child of
-        fork deletes nothing.
+        fork deletes nothing. Each call is for one block: to enter it again is a `RuntimeError`.
 
         Raises:
             SignalWireError: The token could not be created, or not be deleted: then the error names its ID.
