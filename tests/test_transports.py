@@ -30,6 +30,7 @@ from signalwire_tokens import (
     ConfigurationError,
     InvalidResponseError,
     ProjectTokens,
+    SignalWireError,
 )
 
 ID = "0b1f1f9e-7c1d-4a70-9a3c-0f9f6e4c2d11"
@@ -354,6 +355,15 @@ class TestAnotherTokensResponse:
                     tokens.create(name, ["fax"])
         assert caught.value.may_have_applied
         assert caught.value.token.get_secret_value() == "PTsurplus"
+
+    @pytest.mark.parametrize("body", [b"hello", reply(described("a", token="PTsurplus"))])
+    def test_a_204_with_a_body(self, flavour, body) -> None:
+        with raw(b"HTTP/1.1 204 No Content\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)) as url:
+            with flavour.connect(url, "project", "t", timeout=2) as tokens:
+                tokens.delete(ID)
+                with pytest.raises(SignalWireError) as caught:
+                    tokens.create("b", ["fax"])
+        assert caught.value.may_have_applied
 
     def test_an_update_answered_with_another_token(self, flavour) -> None:
         other = described("b", id="11111111-1111-4111-8111-111111111111", permissions=["management"])
