@@ -111,6 +111,18 @@ def test_a_file_that_cannot_be_written_is_refused_before_minting(shell, space, t
     assert (sorted(tmp_path.iterdir()), (tmp_path / "file").read_text()) == (before, "old")
 
 
+@pytest.mark.parametrize("force", [(), ("--force",)])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_told_from_other_things(shell, tmp_path, there, force) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    if there:
+        (tmp_path / "file").touch()
+    said = f"{tmp_path / 'link'} is a symbolic link; name the file that it points to"
+    assert shell(*CREATE, "--out", str(tmp_path / "link"), *force).stderr == f"Error: {said}\n"
+    os.mkfifo(tmp_path / "fifo")
+    assert "fifo is no regular file; name another" in shell(*CREATE, "--out", str(tmp_path / "fifo"), *force).stderr
+
+
 def test_a_full_disk_is_found_out_before_minting(shell, space, tmp_path) -> None:
     # No process may then write a file at all, nor can coverage.
     unmeasured = {name: value for name, value in shell.environment.items() if not name.startswith("COVERAGE")}

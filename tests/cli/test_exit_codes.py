@@ -34,6 +34,10 @@ def interrupted(space) -> None:
     space.fail_next(429, headers={"Retry-After": "50"})
 
 
+def interrupted_with_an_id(space) -> None:
+    space.fail_next(429, headers={"Retry-After": "50", "X-Request-Id": "abc-123"})
+
+
 class Interrupting(logging.Handler):
     """Interrupts what waits for a retry."""
 
@@ -66,7 +70,7 @@ CASES = [
     *((command, 1, refused, ()) for command in ("create", "rotate", "update", "delete")),
     *((command, 2, nothing, ("--nonsense",)) for command in ("create", "rotate", "update", "delete")),
     *((command, 3, unknown, ()) for command in ("create", "rotate", "update", "delete")),
-    *((command, 130, interrupted, ()) for command in COMMANDS),
+    *((command, 130, fault, ()) for command in COMMANDS for fault in (interrupted, interrupted_with_an_id)),
     ("run", 1, nothing, ()),
     ("run", 2, nothing, ()),
     ("run", 3, nothing, ()),

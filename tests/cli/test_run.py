@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from .shell import (
 )
 
 RUN = ("run", "nightly", "-p", "fax", "-p", "calling", "--")
+# What it says of its token, before the command begins.
+SAID = r"created token [0-9a-f-]{36}, name 'nightly', permissions fax, calling; it is deleted when %s ends\n"
 WAITING = "echo ready > ready; while :; do sleep 0.02; done"
 
 
@@ -30,9 +33,11 @@ def test_the_command_finds_a_token_in_its_environment(shell, space, tmp_path) ->
     script = 'printf "%s\\n" "$SIGNALWIRE_SPACE" "$SIGNALWIRE_PROJECT_ID" "$SIGNALWIRE_API_TOKEN" "$0" "$@" > seen'
     stale = {"SIGNALWIRE_API_TOKEN_ID": UUID}
     run = shell(*RUN, "sh", "-c", f"{script}; env > env", "one", "--two", "-p", "3", cwd=tmp_path, environment=stale)
-    assert (run.returncode, run.stdout, run.stderr, space.tokens) == (0, "", "", {})
+    assert (run.returncode, run.stdout, space.tokens) == (0, "", {})
     [token] = tokens
     assert (token.name, token.permissions) == ("nightly", ("fax", "calling"))
+    said = f"created token {token.id}, name 'nightly', permissions fax, calling; it is deleted when sh ends\n"
+    assert run.stderr == said
     url, secret = shell.environment["SIGNALWIRE_SPACE"], token.token.get_secret_value()
     assert (tmp_path / "seen").read_text().splitlines() == [url, space.project_id, secret, "one", "--two", "-p", "3"]
     assert UUID not in (tmp_path / "env").read_text()
@@ -55,13 +60,36 @@ def test_the_token_works_while_it_runs_and_not_after(shell, space, tmp_path) -> 
 
 def test_its_streams_are_those_of_the_command(shell, space) -> None:
     run = shell.process(*RUN, "sh", "-c", "cat; echo problem >&2; exit 7", input="work")
-    assert (run.returncode, run.stdout, run.stderr, space.tokens) == (7, "work", "problem\n", {})
+    assert (run.returncode, run.stdout, space.tokens) == (7, "work", {})
+    assert re.fullmatch(f"{SAID % 'sh'}problem\n", run.stderr)
 
 
 @pytest.mark.parametrize(("ends", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 143), ("kill -9 $$", 137)])
 def test_its_exit_code_is_that_of_the_command(shell, space, ends, code) -> None:
     run = shell(*RUN, "sh", "-c", ends)
-    assert (run.returncode, run.stderr, space.tokens) == (code, "", {})
+    assert (run.returncode, space.tokens) == (code, {})
+    assert re.fullmatch(SAID % "sh", run.stderr)
+
+
+def test_a_token_that_stays_after_sigkill_is_named(shell, space) -> None:
+    with shell.start(*RUN, "cat", stdin=subprocess.PIPE) as run:
+        said = run.stderr.readline()
+        run.kill()
+    assert re.fullmatch(SAID % "cat", said)
+    assert str(only(space).id) in said
+
+
+def test_what_it_says_of_its_token_moves_no_cursor(shell, tmp_path) -> None:
+    (tmp_path / "\x1b[2J").write_text("#!/bin/sh\n")
+    (tmp_path / "\x1b[2J").chmod(0o700)
+    run = shell(*RUN, "./\x1b[2J", cwd=tmp_path)
+    assert run.returncode == 0
+    assert re.fullmatch(SAID % r"\./\\x1b\[2J", run.stderr)
+
+
+def test_standard_error_that_nobody_reads_costs_nothing(shell, space, broken) -> None:
+    run = shell(*RUN, "sh", "-c", "exit 4", stderr=broken)
+    assert (run.returncode, space.tokens) == (4, {})
 
 
 @pytest.mark.parametrize(
@@ -91,7 +119,9 @@ def test_what_turns_out_not_to_run_leaves_no_token(shell, space, tmp_path, conte
     (tmp_path / "program").chmod(0o700)
     run = shell(*RUN, "./program", cwd=tmp_path)
     assert (run.returncode, space.tokens) == (code, {})
-    assert run.stderr == f"Error: ./program cannot be run: {said}; the token is deleted\n"
+    assert re.fullmatch(
+        rf"{SAID % './program'}Error: ./program cannot be run: {said}; the token is deleted\n", run.stderr
+    )
 
 
 def test_what_turns_out_not_to_run_and_a_token_that_could_not_be_deleted(shell, space, tmp_path) -> None:
@@ -105,8 +135,8 @@ def test_what_turns_out_not_to_run_and_a_token_that_could_not_be_deleted(shell, 
     run = shell(*RUN, "./program", cwd=tmp_path)
     assert run.returncode == 125
     assert re.fullmatch(
-        rf"Error: ./program cannot be run: Exec format error; token {only(space).id} may still exist, delete it: "
-        rf"delete of token {only(space).id} failed: HTTP 401.*\n",
+        rf"{SAID % './program'}Error: ./program cannot be run: Exec format error; token {only(space).id} may still "
+        rf"exist, delete it: delete of token {only(space).id} failed: HTTP 401.*\n",
         run.stderr,
     )
 
@@ -115,7 +145,9 @@ def test_a_secret_that_no_environment_can_hold(shell, space) -> None:
     space.fail_next(200, body={"id": UUID, "name": "nightly", "permissions": ["fax"], "token": "a\0b"})
     run = shell(*RUN, "true")
     assert (run.returncode, [request.method for request in space.requests]) == (125, ["POST", "DELETE"])
-    assert run.stderr == "Error: the secret has characters that no environment can hold; the token is deleted\n"
+    assert run.stderr.endswith(
+        "\nError: the secret has characters that no environment can hold; the token is deleted\n"
+    )
 
 
 @pytest.mark.parametrize("status", [401, 422, 500])
@@ -149,7 +181,8 @@ def test_a_token_that_could_not_be_deleted_is_named(shell, space, code) -> None:
     space.tokens = Minting(lock_out)
     run = shell(*RUN, "sh", "-c", f"exit {code}")
     assert run.returncode == 125
-    assert re.fullmatch(rf"Error: sh exited with {code}, and then: .*{only(space).id}.*HTTP 401.*\n", run.stderr)
+    failed = rf"Error: sh exited with {code}, and then: .*{only(space).id}.*HTTP 401.*\n"
+    assert re.fullmatch(SAID % "sh" + failed, run.stderr)
 
 
 class TestSignals:
@@ -161,7 +194,8 @@ class TestSignals:
         script = f"trap 'echo came >> signals; exit 9' {name}; {WAITING}"
         with meanwhile((tmp_path / "ready").exists, lambda: send(number)):
             run = shell(*RUN, "sh", "-c", script, cwd=tmp_path)
-        assert (run.returncode, run.stderr, space.tokens) == (9, "", {})
+        assert (run.returncode, space.tokens) == (9, {})
+        assert re.fullmatch(SAID % "sh", run.stderr)
         assert (tmp_path / "signals").read_text() == "came\n"
 
     def test_one_that_ends_the_command_is_told_by_the_code(self, shell, space, tmp_path) -> None:

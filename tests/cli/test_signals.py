@@ -48,6 +48,11 @@ class TestWhileMinting:
         assert (run.returncode, len(space.tokens), list(tmp_path.iterdir())) == (3, 1, [])
         assert "may exist" in run.stderr.splitlines()[-1]
 
+    def test_a_name_is_not_taken_for_what_the_library_says(self, shell, space) -> None:
+        space.tokens = Minting(lambda: send(signal.SIGINT))
+        run = shell("create", "x (nothing was minted)", "-p", "fax")
+        assert (run.returncode, len(space.tokens)) == (3, 1)
+
     def test_the_old_token_and_its_file_stay(self, shell, space, old, file) -> None:
         space.tokens = Minting(lambda: send(signal.SIGINT), old)
         # The fixture itself has set one.

@@ -47,3 +47,18 @@ def test_a_deleted_token_is_gone(shell, space, token) -> None:
     again = shell("delete", str(token.id))
     assert (again.returncode, again.stdout) == (1, "")
     assert "no such token" in again.stderr
+
+
+def test_after_an_unknown_outcome_a_deletion_can_be_repeated(shell, space, token) -> None:
+    space.fail_next(500, applied=True)
+    assert shell("delete", str(token.id)).returncode == 3
+    run = shell("delete", str(token.id), "--missing-ok")
+    assert (run.returncode, run.stdout) == (0, "")
+    assert run.stderr == f"token {token.id} is deleted, or there was none\n"
+
+
+def test_missing_ok_deletes_what_is_there(shell, space, token) -> None:
+    assert shell("delete", "--missing-ok", str(token.id)).returncode == 0
+    assert space.tokens == {}
+    space.fail_next(401)
+    assert shell("delete", "--missing-ok", str(token.id)).returncode == 1

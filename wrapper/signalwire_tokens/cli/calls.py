@@ -17,8 +17,8 @@ from .stores import Store, StoreError
 if TYPE_CHECKING:
     from signalwire_tokens import ApiToken
 
-# How a note on an interruption ends if it left no new token.
-_NOTHING = "(nothing was minted)"
+# How a note on an interruption ends if it left no new token. At its end only, as a token may be called anything.
+_NOTHING = re.compile(r"\(nothing was minted\)( \[request id .*\])?$")
 # What the library says of classes and arguments.
 _FOR_PYTHON = re.compile(
     r"(store|the block) failed with \w+, and then |\w+Error: (?=delete of token)|; the order of the arguments is .*"
@@ -54,7 +54,7 @@ def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
     if isinstance(error, KeyboardInterrupt):
         # Without a word of the library it was between two calls.
         known = "; ".join(notes) or f"interrupted while {doing}"
-        unknown = mints and not all(note.endswith(_NOTHING) for note in notes)
+        unknown = mints and not all(map(_NOTHING.search, notes))
         return Failure(known, UNKNOWN if unknown else INTERRUPTED)
     if isinstance(error, (StoreError, signals.Interrupted)):
         code = INTERRUPTED if isinstance(error, signals.Interrupted) else NOT_DONE

@@ -169,16 +169,18 @@ def rotate(
 
 @command_line.command(
     epilog="""\b
-Example:
+Examples:
   signalwire-tokens delete TOKEN_ID
+  signalwire-tokens delete TOKEN_ID --missing-ok
 """
 )
 @options.token_id
-def delete(token_id: UUID) -> str:
+@click.option("--missing-ok", is_flag=True, help="It is fine if there is no such token.")
+def delete(token_id: UUID, *, missing_ok: bool) -> str:
     """Delete a token: whoever uses it is refused from then on. This cannot be undone."""
     with client("deleting the token") as (tokens, _):
-        tokens.delete(token_id)
-    return f"deleted token {token_id}"
+        tokens.delete(token_id, missing_ok=missing_ok)
+    return f"token {token_id} is deleted, or there was none" if missing_ok else f"deleted token {token_id}"
 
 
 @command_line.command()

@@ -15,8 +15,8 @@ from signalwire_tokens import Permission, PermissionName
 
 from . import _options as options, signals, stores
 from .calls import client
-from .formats import access_to
-from .messages import INTERRUPTED, Failure, masked
+from .formats import access_to, shown
+from .messages import INTERRUPTED, Failure, _write, masked, printable
 
 # What `env` and `timeout` exit with, so that it is not taken for the code of the command that they ran.
 ITSELF_FAILED, CANNOT_BE_RUN, NOT_FOUND = 125, 126, 127
@@ -75,8 +75,8 @@ def run(
     """Run COMMAND with a token called NAME, which is deleted when COMMAND has ended, however it ends.
 
     COMMAND finds it in the environment, as SIGNALWIRE_API_TOKEN, beside SIGNALWIRE_PROJECT_ID (with --subproject, the
-    subproject's) and SIGNALWIRE_SPACE. Signals are passed on to it. Put -- before it. SIGKILL leaves the token. One
-    that cannot be deleted is named, and the exit code is 125.
+    subproject's) and SIGNALWIRE_SPACE. Signals are passed on to it. Put -- before it. Standard error names the token
+    before COMMAND starts. SIGKILL leaves the token. One that cannot be deleted is named, and the exit code is 125.
     """
     if shutil.which(command[0]) is None:
         path = Path(command[0])
@@ -91,6 +91,8 @@ def run(
             tokens.temporary(name, permissions, subproject_id=subproject) as token,
         ):
             stop()
+            # After SIGKILL, this line is all that tells which token is left.
+            _write(f"{printable(f'created {shown(token)}; it is deleted when {command[0]} ends')}\n")
             codes.append(_run_with(access_to(token, subproject), command))
     except _NotStartedError as failure:
         raise Failure(f"{failure}; the token is deleted", failure.code) from None

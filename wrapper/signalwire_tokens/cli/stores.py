@@ -83,6 +83,8 @@ def _reserve(path: Path, undo: contextlib.ExitStack, *, force: bool) -> os.stat_
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         replaced = path.lstat()
+        if stat.S_ISLNK(replaced.st_mode):
+            raise Refused(f"{path} is a symbolic link; name the file that it points to") from None
         if not stat.S_ISREG(replaced.st_mode):
             raise Refused(f"{path} is no regular file; name another") from None
         if not force:
