@@ -905,6 +905,8 @@ class TestCancelledWhileItDeletes:
 
         async def main() -> None:
             async def waited(_seconds) -> None:
+                # It has begun, and goes on.
+                await tokens.aclose()
                 main_task.cancel() if how == "cancel" else limit.reschedule(asyncio.get_running_loop().time())
                 # The cancellation comes in the midst of the deletion.
                 for _ in range(9):
