@@ -8,11 +8,18 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from signalwire_tokens import AsyncProjectTokens, NotFoundError, Permission, RateLimitError, SignalWireError
+from signalwire_tokens import (
+    AsyncProjectTokens,
+    NotFoundError,
+    Permission,
+    RateLimitError,
+    SignalWireError,
+    UnprocessableEntityError,
+)
 
 
 @asynccontextmanager
@@ -49,7 +56,13 @@ class Minted(BaseModel):
 async def create(subproject_id: UUID, wanted: Wanted, tokens: Tokens, response: Response) -> Minted:
     # Caches and proxies must not keep the secret.
     response.headers["Cache-Control"] = "no-store"
-    created = await tokens.create(wanted.name, wanted.permissions, subproject_id=subproject_id)
+    try:
+        created = await tokens.create(wanted.name, wanted.permissions, subproject_id=subproject_id)
+    except SignalWireError:
+        raise
+    except ValueError as error:
+        # A blank name, for one; nothing was sent.
+        raise HTTPException(422, str(error)) from None
     return Minted(id=created.id, token=created.token.get_secret_value())
 
 
@@ -64,6 +77,8 @@ async def failed(_: Request, error: SignalWireError) -> JSONResponse:
     # The text of an error holds no secret, but what happens behind this service belongs in its log.
     if isinstance(error, NotFoundError):
         return JSONResponse({"detail": "no such token"}, 404)
+    if isinstance(error, UnprocessableEntityError):
+        return JSONResponse({"detail": "SignalWire refused it, such as a subproject that is not there"}, 422)
     if isinstance(error, RateLimitError):
         return JSONResponse({"detail": "try again later"}, 503, {"Retry-After": str(int(error.retry_after or 1))})
     # A caller that retries blindly would mint a second token.

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import anyio
 
-from signalwire_tokens import AsyncProjectTokens, Permission, SignalWireError
+from signalwire_tokens import APIStatusError, AsyncProjectTokens, Permission, RateLimitError, SignalWireError
 
 # The service takes 1,380 writes a second; more calls in flight would only wait.
 IN_FLIGHT = 16
@@ -75,7 +75,8 @@ def main(path: Path, subprojects: list[str]) -> int:
         os.fsync(file.fileno())
     print(file=sys.stderr)
     for subproject, error in failed.items():
-        advice = "look in the dashboard first" if error.may_have_applied else "run again"
+        refused = isinstance(error, APIStatusError) and not isinstance(error, RateLimitError)
+        advice = "look in the dashboard first" if error.may_have_applied else "refused" if refused else "run again"
         print(f"{subproject}: {advice}: {error}", file=sys.stderr)
     return 1 if failed else 0
 

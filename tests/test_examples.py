@@ -599,11 +599,14 @@ class TestTenantTokens:
         tenants = [str(space.add_subproject("tenant")) for _ in range(20)]
         # The last in the list are minted for first, and meet the faults.
         space.fail_next(500, times=2)
+        space.fail_next(429, headers={"Retry-After": "61"})
         run = example("tenant_tokens.py", str(tmp_path / "tokens.jsonl"), input=" ".join([str(uuid4()), *tenants]))
         assert run.returncode == 1
         assert run.stderr.count("look in the dashboard first") == 2
         assert run.stderr.count("run again: ") == 1
-        assert len(space.tokens) == 18
+        # A subproject that is not there.
+        assert run.stderr.count("refused: ") == 1
+        assert len(space.tokens) == 17
 
     def test_what_is_no_id_is_refused_before_anything_is_minted(self, example, space, tmp_path) -> None:
         run = example("tenant_tokens.py", str(tmp_path / "tokens.jsonl"), input=f"{uuid4()} name {uuid4()} 7")
@@ -682,8 +685,18 @@ class TestFastAPI:
         space.fail_next(429, headers={"Retry-After": "120"})
         answer = http.post(f"/tenants/{tenant}/tokens", json=wanted)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "120")
-        answer = http.post(f"/tenants/{uuid4()}/tokens", json=wanted)
+        space.fail_next(401)
+        answer = http.post(f"/tenants/{tenant}/tokens", json=wanted)
         assert (answer.status_code, answer.json()["may_have_applied"]) == (502, False)
+        space.tokens.clear()
+
+    def test_what_the_caller_got_wrong_is_his(self, http, space) -> None:
+        tenant, wanted = space.add_subproject("tenant"), {"name": "web", "permissions": ["messaging"]}
+        assert http.post(f"/tenants/{uuid4()}/tokens", json=wanted).status_code == 422
+        for wrong in ({"name": " "}, {"name": "a\0"}, {"permissions": []}):
+            answer = http.post(f"/tenants/{tenant}/tokens", json={**wanted, **wrong})
+            assert (answer.status_code, next(iter(wrong)) in answer.json()["detail"]) == (422, True)
+        assert len(space.requests) == 1
 
 
 USAGES = {

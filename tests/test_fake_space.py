@@ -309,6 +309,13 @@ class TestFaults:
         with pytest.raises(error, match=f"not {status!r}"):
             space.fail_next(status)
 
+    @pytest.mark.parametrize(
+        ("times", "error"), [(0, ValueError), (-1, ValueError), (True, TypeError), (1.0, TypeError), ("2", TypeError)]
+    )
+    def test_a_number_of_times_that_is_none_is_refused_at_once(self, space, times, error) -> None:
+        with pytest.raises(error, match=f"not {times!r}"):
+            space.fail_next(503, times=times)
+
 
 def test_serving_ends_with_no_thread_and_no_port_left() -> None:
     before = threading.active_count()

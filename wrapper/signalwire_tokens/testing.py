@@ -137,8 +137,8 @@ class FakeSpace:
             timeout: Never answer. In process, that is an immediate `httpx.ReadTimeout`. Default: answer.
 
         Raises:
-            TypeError, ValueError: `status` is no final HTTP status (200 to 599), or not exactly one of `status`,
-                `disconnect` and `timeout` is given.
+            TypeError, ValueError: `status` is no final HTTP status (200 to 599), not exactly one of `status`,
+                `disconnect` and `timeout` is given, or `times` is no number from 1 on.
 
         Example:
             >>> space.fail_next(timeout=True, applied=True)  # the token is minted, and nobody hears of it
@@ -149,6 +149,10 @@ class FakeSpace:
             raise TypeError(f"status must be an int such as 503, not {status!r}; timeout=True never answers")
         if status is not None and not 200 <= status <= 599:
             raise ValueError(f"status must be from 200 to 599, not {status}")
+        if isinstance(times, bool) or not isinstance(times, int):
+            raise TypeError(f"times must be an int, not {times!r}")
+        if times < 1:
+            raise ValueError(f"times must be at least 1, not {times}; leave the call out for no fault")
         if status is None:
             answer = None
         elif body is None:
