@@ -166,6 +166,15 @@ class TestRotate:
             assert tokens.rotate(old.id, "ci", ["fax"], store=store) == stored[0]
             assert set(space.tokens) == {stored[0].id}
 
+    def test_a_store_may_be_false(self, tokens, space, old) -> None:
+        class Kept(list):
+            def __call__(self, token) -> None:
+                self.append(token)
+
+        # An empty list, as it is called.
+        assert tokens.rotate(old.id, "ci", ["fax"], store=(kept := Kept())) == kept[0]
+        assert set(space.tokens) == {kept[0].id}
+
     def test_a_generator_function_stores_nothing(self, tokens, space, old) -> None:
         def store(_token):
             yield pytest.fail("called")

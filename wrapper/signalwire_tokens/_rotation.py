@@ -34,16 +34,15 @@ class Rotating(Sender[Transport]):
         # Only a rotation must have one.
         if not callable(store) and (store is not None or stays):
             raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
-        if inspect.isgeneratorfunction(store) or inspect.isasyncgenfunction(store):
+        if store is not None and (inspect.isgeneratorfunction(store) or inspect.isasyncgenfunction(store)):
             raise TypeError("store is a generator function, and to call one does nothing; it must not yield")
-        if not self._transports.awaits and inspect.iscoroutinefunction(store):
+        if store is not None and not self._transports.awaits and inspect.iscoroutinefunction(store):
             raise TypeError("store is a coroutine function; AsyncProjectTokens awaits it")
         process, held = os.getpid(), None
         try:
             created = held = await self._call(new)
             try:
-                stored = store(created) if store else None
-                if inspect.isawaitable(stored):
+                if store is not None and inspect.isawaitable(stored := store(created)):
                     await (stored if self._transports.awaits else _refused(stored))
             except Exception as failure:
                 # A child of fork that leaves the store of its parent has nothing to delete or to say.

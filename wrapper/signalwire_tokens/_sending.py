@@ -96,7 +96,7 @@ class Sender(Generic[Transport]):
         """
         if self._transports.closed and not begun:
             raise ConfigurationError("this client is closed; nothing was sent", operation=call.operation)
-        if any(secret.get_secret_value() in (call.name or "") for secret in self._hidden):
+        if self._hidden[-1].get_secret_value() in (call.name or ""):
             raise ValueError("the API token is in the name, which is shown and logged; nothing was sent")
         attempt, applied, retries = None, False, -1
         try:
