@@ -104,7 +104,7 @@ def program(
         file: Path,
         *arguments: str,
         env: dict[str, str] | None = None,
-        input: str = "",  # noqa: A002
+        input: str = "",  # noqa: A002 - as of subprocess.run
     ) -> subprocess.CompletedProcess[str]:
         before, known, code = dict(os.environ), {*sys.modules}, 0
         with monkeypatch.context() as patched:

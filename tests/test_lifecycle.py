@@ -159,7 +159,7 @@ def test_what_the_caller_is_handling_stays_his_own(flavour) -> None:
     def respond(_request):
         raise httpx.ReadError("")
 
-    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError) as caught:  # noqa: PT012
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError) as caught:  # noqa: PT012 - within a block of the caller
         try:
             raise ValueError("the password is hunter2")  # noqa: TRY301 - for its frames
         except ValueError as failure:

@@ -261,12 +261,12 @@ def test_a_request_is_read_before_its_content_is_there(flavour) -> None:
     class Transport(httpx.MockTransport):
         def handle_request(self, request):
             with pytest.raises(httpx.RequestNotRead):
-                request.content  # noqa: B018
+                request.content  # noqa: B018 - it raises
             return super().handle_request(request)
 
         async def handle_async_request(self, request):
             with pytest.raises(httpx.RequestNotRead):
-                request.content  # noqa: B018
+                request.content  # noqa: B018 - it raises
             return await super().handle_async_request(request)
 
     with flavour.connect("example", "project", "t", transport=Transport(respond)) as tokens:

@@ -122,7 +122,7 @@ def _stream(descriptor):
     with contextlib.ExitStack() as stack:
         # Closing fails where the command has failed to write.
         stack.enter_context(contextlib.suppress(BrokenPipeError))
-        given = tempfile.TemporaryFile("w+") if descriptor is None else os.fdopen(os.dup(descriptor), "w")  # noqa: SIM115
+        given = tempfile.TemporaryFile("w+") if descriptor is None else os.fdopen(os.dup(descriptor), "w")  # noqa: SIM115 - closed below
         yield stack.enter_context(given)
 
 

@@ -44,7 +44,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         try:
             coroutine.send(None)
         except StopIteration as done:
-            # Without a call, at which Python would raise what Ctrl-C asks for: nobody would hear of the token.
+            # Not by cast, at whose call Python would raise what Ctrl-C asks for: nobody would hear of the token.
             return done.value  # type: ignore[no-any-return]
 
 
@@ -96,6 +96,7 @@ class Sender(Generic[Transport]):
         """
         if self._transports.closed and not begun:
             raise ConfigurationError("this client is closed; nothing was sent", operation=call.operation)
+        # The last of what no text may show.
         if self._hidden[-1].get_secret_value() in (call.name or ""):
             raise ValueError("the API token is in the name, which is shown and logged; nothing was sent")
         attempt, applied, retries = None, False, -1
@@ -107,6 +108,7 @@ class Sender(Generic[Transport]):
                 result = _answers.outcome(attempt)
                 if not isinstance(result, SignalWireError):
                     _log_success(attempt, result)
+                    # What the call's `read` gives, which no checker knows.
                     return result  # type: ignore[return-value]
                 applied = result.may_have_applied
                 pause = _retry.wait(result, retries, self._random(), cut_off=attempt.cut_off)

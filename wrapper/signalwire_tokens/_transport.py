@@ -29,7 +29,7 @@ class _BoundedSocket(ssl.SSLSocket):
 def _state(path: str) -> object:
     """Return what changes with the certificates in a file, a directory, or several."""
     state: list[object] = [path]
-    for part in filter(None, (path, *path.split(os.pathsep))):
+    for part in {path, *path.split(os.pathsep)} - {""}:
         for entry in (Path(part), *Path(part).glob("*")):
             # A link in a directory may lead nowhere.
             with contextlib.suppress(OSError):
@@ -152,7 +152,7 @@ class AsyncTransports(SyncTransports):
 
     # The sync client needs none of what anyio loads for them on their first use.
     awaits, shield = True, staticmethod(lambda: anyio.CancelScope(shield=True))
-    cancellation = staticmethod(lambda: anyio.get_cancelled_exc_class())  # noqa: PLW0108
+    cancellation = staticmethod(lambda: anyio.get_cancelled_exc_class())  # noqa: PLW0108 - as said
     _base, _plain = httpx.AsyncBaseTransport, httpx.AsyncHTTPTransport
 
     def _here(self) -> Any:

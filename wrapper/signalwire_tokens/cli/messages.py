@@ -45,7 +45,7 @@ def masked(text: str) -> str:
     return text
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
     # What was done is done, whether or not somebody reads of it; a closed stream is None.
     with contextlib.suppress(OSError, AttributeError):
         sys.stderr.write(text)
@@ -65,8 +65,8 @@ def spinner(label: str) -> Iterator[Callable[[], None]]:
     def spin() -> None:
         frames = itertools.cycle("|/-\\")
         while not done.wait(0.1):
-            _write(f"{_CLEAR_LINE}{next(frames)} {label}")
-        _write(_CLEAR_LINE)
+            write(f"{_CLEAR_LINE}{next(frames)} {label}")
+        write(_CLEAR_LINE)
 
     def stop() -> None:
         done.set()
@@ -88,7 +88,7 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         # What a call or an interruption leaves behind is told once, at the end.
         if hasattr(record, "retry_in"):
-            _write(f"{_CLEAR_LINE if _spins() else ''}{printable(record.getMessage())}\n")
+            write(f"{_CLEAR_LINE if _spins() else ''}{printable(record.getMessage())}\n")
 
 
 @contextlib.contextmanager

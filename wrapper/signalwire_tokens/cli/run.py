@@ -16,7 +16,7 @@ from signalwire_tokens import Permission, PermissionName
 from . import _options as options, signals, stores
 from .calls import client
 from .formats import access_to, shown
-from .messages import INTERRUPTED, Failure, _write, masked, printable
+from .messages import INTERRUPTED, Failure, masked, printable, write
 
 # What `env` and `timeout` exit with, so that it is not taken for the code of the command that they ran.
 ITSELF_FAILED, CANNOT_BE_RUN, NOT_FOUND = 125, 126, 127
@@ -92,7 +92,7 @@ def run(
         ):
             stop()
             # After SIGKILL, this line is all that tells which token is left.
-            _write(f"{printable(f'created {shown(token)}; it is deleted when {command[0]} ends')}\n")
+            write(f"{printable(f'created {shown(token)}; it is deleted when {command[0]} ends')}\n")
             codes.append(_run_with(access_to(token, subproject), command))
     except _NotStartedError as failure:
         raise Failure(f"{failure}; the token is deleted", failure.code) from None
