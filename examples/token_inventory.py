@@ -23,7 +23,7 @@ class Lines(logging.Formatter):
     """Makes a line of JSON of each record, with who it was and when."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = ("operation", "token_id", "token_name", "permissions", "request_id")
+        fields = ("operation", "project_id", "subproject_id", "token_id", "token_name", "permissions", "request_id")
         line = {name: getattr(record, name, None) for name in fields}
         line |= {"level": record.levelname, "message": record.getMessage()}
         line |= {"time": record.created, "who": f"{getpass.getuser()}@{platform.node()}"}
@@ -40,14 +40,16 @@ def keep(file: str) -> logging.Handler:
 
 def show(lines: list[dict[str, Any]]) -> None:
     tokens: dict[str, dict[str, Any]] = {}
-    unknown: dict[str, dict[str, Any]] = {}
+    unknown: dict[Any, dict[str, Any]] = {}
     for line in lines:
+        # Tokens of different tenants may share a name.
+        name = (line["project_id"], line["subproject_id"], line["token_name"])
         if line["level"] != "INFO":
             # A retry, or something that may exist, until a later record settles it.
-            unknown[line["token_id"] or line["token_name"]] = line
+            unknown[line["token_id"] or name] = line
             continue
         unknown.pop(line["token_id"], None)
-        unknown.pop(line["token_name"], None)
+        unknown.pop(name, None)
         if line["operation"] == "delete":
             tokens.pop(line["token_id"], None)
         elif line["token_id"]:
@@ -61,7 +63,8 @@ def show(lines: list[dict[str, Any]]) -> None:
         what = (
             f"{token['token_name'] or '(name unknown)'}  {','.join(token['permissions'] or ['(permissions unknown)'])}"
         )
-        print(f"{token_id}  {what}  {age} days old, minted by {token['who']}")
+        where = token["subproject_id"] or token["project_id"]
+        print(f"{token_id}  {what}  of project {where}, {age} days old, minted by {token['who']}")
     for line in unknown.values():
         print(f"look in the dashboard: {line['message']}")
 

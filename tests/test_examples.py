@@ -428,25 +428,31 @@ class TestTokenInventory:
             yield tokens
 
     @pytest.mark.usefixtures("inventory")
-    def test_it_tells_what_exists_and_who_minted_it(self, example, tokens, tmp_path) -> None:
+    def test_it_tells_what_exists_and_who_minted_it(self, example, space, tokens, tmp_path) -> None:
         kept, gone = tokens.create("kept", ["fax"]), tokens.create("gone", ["fax"])
         tokens.update(kept.id, permissions=["fax", "video"])
         tokens.delete(gone.id)
         with pytest.raises(OSError, match="full"):
             tokens.create("unstored", ["fax"], store=full)
         run = example("token_inventory.py", str(tmp_path / "tokens.jsonl"))
-        assert run.stdout.startswith(f"{kept.id}  kept  fax,video  0 days old, minted by ")
+        assert run.stdout.startswith(
+            f"{kept.id}  kept  fax,video  of project {space.project_id}, 0 days old, minted by "
+        )
         assert len(run.stdout.splitlines()) == 1
         for token in (kept, gone):
             assert token.token.get_secret_value() not in (tmp_path / "tokens.jsonl").read_text()
 
     @pytest.mark.usefixtures("inventory")
-    def test_a_token_minted_elsewhere_is_told_as_far_as_it_is_known(self, example, old, tokens, tmp_path) -> None:
+    def test_a_token_minted_elsewhere_is_told_as_far_as_it_is_known(
+        self, example, space, old, tokens, tmp_path
+    ) -> None:
         # As of one that was minted before the file was there.
         (tmp_path / "tokens.jsonl").write_text("")
         tokens.update(old.id, name="ours")
         run = example("token_inventory.py", str(tmp_path / "tokens.jsonl"))
-        assert run.stdout.startswith(f"{old.id}  ours  (permissions unknown)  0 days old")
+        assert run.stdout.startswith(
+            f"{old.id}  ours  (permissions unknown)  of project {space.project_id}, 0 days old"
+        )
 
     @pytest.mark.usefixtures("inventory")
     def test_it_finds_what_an_unknown_outcome_left(self, example, space, tokens, tmp_path) -> None:
@@ -463,6 +469,18 @@ class TestTokenInventory:
         token, look = run.stdout.splitlines()
         assert "renamed" in token
         assert look.startswith("look in the dashboard: create of token 'lost' failed: ")
+
+    @pytest.mark.usefixtures("inventory")
+    def test_tokens_of_two_tenants_may_share_a_name(self, example, space, tokens, tmp_path) -> None:
+        first, second = space.add_subproject("first"), space.add_subproject("second")
+        space.fail_next(disconnect=True, applied=True)
+        with pytest.raises(SignalWireError):
+            tokens.create("api", ["fax"], subproject_id=first)
+        tokens.create("api", ["fax"], subproject_id=second)
+        run = example("token_inventory.py", str(tmp_path / "tokens.jsonl"))
+        token, look = run.stdout.splitlines()
+        assert f"of project {second}" in token
+        assert look.startswith("look in the dashboard: create of token 'api' failed: ")
 
 
 class TestRotateIntoFile:

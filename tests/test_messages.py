@@ -541,5 +541,5 @@ def test_a_block_that_is_never_left(space, caplog) -> None:
     token = on(space).temporary("job", ["fax"]).__enter__()
     gc.collect()
     says = f"token {token.id} may still exist, delete it: its block ended without a deletion"
-    names = ("operation", "token_id", "token_name", "permissions")
-    assert logged(caplog, *names) == [(says, "create", str(token.id), "job", ["fax"])]
+    names = ("operation", "project_id", "token_id", "token_name", "permissions")
+    assert logged(caplog, *names) == [(says, "create", space.project_id, str(token.id), "job", ["fax"])]

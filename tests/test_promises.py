@@ -29,6 +29,7 @@ from signalwire_tokens import (
     ApiToken,
     AsyncProjectTokens,
     ErrorDetail,
+    InternalServerError,
     InvalidResponseError,
     ProjectTokens,
     RateLimitError,
@@ -591,6 +592,30 @@ def test_records_carry_the_fields_of_an_inventory(flavour, space, caplog) -> Non
         ("delete", str(created.id), None, None, "req-8"),
     ]
     assert json.dumps(fields)
+
+
+def test_records_say_of_which_project_and_subproject(flavour, space, caplog) -> None:
+    """A process may manage several, and what deletes a token needs the credentials of its own project."""
+    caplog.set_level(logging.INFO, "signalwire_tokens")
+    tenant = space.add_subproject("tenant")
+    with flavour.on(space, max_retries=0) as tokens:
+        with pytest.raises(ZeroDivisionError):
+            tokens.create("job", ["fax"], subproject_id=tenant, store=lambda _: 1 / 0)
+        created = tokens.create("ci", ["fax"], subproject_id=str(tenant).upper())
+        space.fail_next(500)
+        with pytest.raises(InternalServerError):
+            tokens.create("ci", ["fax"])
+        tokens.delete(created.id)
+    records = [record for record in caplog.records if record.name == "signalwire_tokens"]
+    assert {record.project_id for record in records} == {space.project_id}
+    assert [(record.operation, record.subproject_id) for record in records] == [
+        ("create", str(tenant)),
+        ("delete", None),
+        ("delete", None),
+        ("create", str(tenant)),
+        ("create", None),
+        ("delete", None),
+    ]
 
 
 def test_what_freezes_an_application_sees_every_module(tmp_path) -> None:

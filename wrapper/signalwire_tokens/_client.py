@@ -139,7 +139,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
             >>> with tokens.temporary("job", ["messaging"]) as token:
             ...     run_job(token.token.get_secret_value())
         """
-        return Temporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
+        return Temporary(_operations.create(name, permissions, subproject_id), self._call, self._revoke, self._log)
 
     def close(self) -> None:
         """Close the connections that are idle; each call in flight closes its own. Closing twice does no harm."""
@@ -192,7 +192,7 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
 
     def temporary(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> AsyncTemporary:
         """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
-        return AsyncTemporary(_operations.create(name, permissions, subproject_id), self._call, self._discard)
+        return AsyncTemporary(_operations.create(name, permissions, subproject_id), self._call, self._revoke, self._log)
 
     async def aclose(self) -> None:
         """Close the idle connections of this event loop. As `ProjectTokens.close`, awaited."""

@@ -1,4 +1,4 @@
-"""Mint and store, rotate, discard: coroutines that both clients share."""
+"""Mint and store, rotate, revoke: coroutines that both clients share."""
 
 import inspect
 import logging
@@ -9,11 +9,13 @@ from typing import Any, NoReturn, TypeAlias
 
 from . import _operations
 from ._attempt import text_of
-from ._sending import Sender, Transport, run, tell
+from ._sending import Sender, Transport, run
 from .errors import RotationError, SignalWireError
 from .models import ApiToken, Id
 
 Store: TypeAlias = Callable[[ApiToken], object]
+# A method of the client that a temporary token calls.
+Method: TypeAlias = Callable[..., Any]
 
 
 async def _refused(stored: object) -> None:
@@ -47,18 +49,18 @@ class Rotating(Sender[Transport]):
             except Exception as failure:
                 # A child of fork that leaves the store of its parent has nothing to delete or to say.
                 if process == os.getpid():
-                    going, held = await self._discard(created, failure, "store"), None
+                    going, held = await self._revoke(created, failure, "store"), None
                     if going:
                         raise going from failure
                     text = f"the new token {created.id} was deleted again{stays}"
                     # As of a deletion: an inventory would take a second `create` for a token that exists.
-                    tell(logging.INFO, text, _operations.delete(created.id), leaving=failure)
+                    self._log(logging.INFO, text, _operations.delete(created.id), leaving=failure)
                 raise
         except BaseException as failure:
             # What is stored must work, and nobody knows whether it is this one.
             if held and process == os.getpid():
                 text = f"interrupted by {type(failure).__name__}: the new token {held.id} exists and may be stored"
-                tell(logging.ERROR, f"{text}{stays}; delete what is not in use", new, held, leaving=failure)
+                self._log(logging.ERROR, f"{text}{stays}; delete what is not in use", new, held, leaving=failure)
             raise
         return created
 
@@ -71,13 +73,13 @@ class Rotating(Sender[Transport]):
         except BaseException as failure:
             text = f"rotate failed: token {token.id} is stored and works, but the old token {old.token_id} may still "
             text += f"exist, check that it is gone: {type(failure).__name__}: {text_of(failure)}"
-            tell(logging.ERROR, text, old, leaving=None if isinstance(failure, SignalWireError) else failure)
+            self._log(logging.ERROR, text, old, leaving=None if isinstance(failure, SignalWireError) else failure)
             if not isinstance(failure, SignalWireError):
                 raise
             raise RotationError(text, operation="rotate", new_token_id=token.id, old_token_id=old.token_id) from failure
         return token
 
-    async def _discard(self, token: ApiToken, leaving: BaseException | None, what: str) -> BaseException | None:
+    async def _revoke(self, token: ApiToken, leaving: BaseException | None, what: str) -> BaseException | None:
         """Delete a token that nobody needs, in the midst of a cancellation too; if that fails, one error says all.
 
         `leaving` is what ended `what`, the store or the block. Return what is to be raised, once all is told.
@@ -97,7 +99,7 @@ class Rotating(Sender[Transport]):
             # An interruption goes on; before any other error goes that a token exists.
             going = going or (None if isinstance(leaving, Exception) else leaving)
             going = going if isinstance(failure, SignalWireError) else failure
-            tell(logging.ERROR, text, deletion, leaving=going, token_name=token.name)
+            self._log(logging.ERROR, text, deletion, leaving=going, token_name=token.name)
             if going is None:
                 going, failure.args = failure, (text,)
                 vars(failure)["may_have_applied"] = True
@@ -107,10 +109,10 @@ class Rotating(Sender[Transport]):
 class AsyncTemporary:
     """A token for the time of a block, deleted on every way out."""
 
-    def __init__(self, new: _operations.Call[ApiToken], mint: Callable[..., Any], discard: Callable[..., Any]) -> None:
-        self._new, self._mint, self._discard, self._held = new, mint, discard, list[tuple[int, ApiToken]]()
+    def __init__(self, new: _operations.Call[ApiToken], mint: Method, revoke: Method, log: Method) -> None:
+        self._new, self._mint, self._revoke, self._held = new, mint, revoke, list[tuple[int, ApiToken]]()
         # An interruption at an end of a block, or a thread that ends with the process, leaves no time to delete.
-        weakref.finalize(self, _warn, new, self._held)
+        weakref.finalize(self, _warn, new, self._held, log)
 
     async def __aenter__(self) -> ApiToken:
         mint, self._mint = self._mint, _entered
@@ -120,7 +122,7 @@ class AsyncTemporary:
     async def __aexit__(self, _kind: object, leaving: BaseException | None, _frames: object) -> None:
         process, token = self._held[-1]
         # A child of fork that leaves its parent's block deletes nothing.
-        going = await self._discard(token, leaving, "the block") if process == os.getpid() else None
+        going = await self._revoke(token, leaving, "the block") if process == os.getpid() else None
         self._held.pop()
         if going and going is not leaving:
             raise going
@@ -129,8 +131,8 @@ class AsyncTemporary:
 class Temporary:
     """The same, not awaited."""
 
-    def __init__(self, new: _operations.Call[ApiToken], mint: Callable[..., Any], discard: Callable[..., Any]) -> None:
-        self._inner = AsyncTemporary(new, mint, discard)
+    def __init__(self, new: _operations.Call[ApiToken], mint: Method, revoke: Method, log: Method) -> None:
+        self._inner = AsyncTemporary(new, mint, revoke, log)
 
     def __enter__(self) -> ApiToken:
         return run(self._inner.__aenter__())
@@ -139,7 +141,7 @@ class Temporary:
         run(self._inner.__aexit__(kind, leaving, frames))
 
 
-def _warn(new: _operations.Call[ApiToken], held: list[tuple[int, ApiToken]]) -> None:
+def _warn(new: _operations.Call[ApiToken], held: list[tuple[int, ApiToken]], log: Method) -> None:
     for token in (token for process, token in held if process == os.getpid()):
         text = f"token {token.id} may still exist, delete it: its block ended without a deletion"
-        tell(logging.ERROR, text, new, token)
+        log(logging.ERROR, text, new, token)

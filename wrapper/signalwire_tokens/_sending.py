@@ -25,19 +25,6 @@ Transport = TypeVar("Transport", httpx.BaseTransport, httpx.AsyncBaseTransport)
 logger = logging.getLogger("signalwire_tokens")
 
 
-def tell(level: int, text: str, call: Call[Any], about: object = None, *, leaving: Any = None, **more: object) -> None:
-    """Log a text, with fields for an inventory; note it on what is leaving, too, as applications disable loggers."""
-    token_id = getattr(about, "id", None) or getattr(about, "token_id", None) or call.token_id
-    fields: dict[str, object] = {"token_id": token_id and str(token_id), "token_name": call.name}
-    fields |= {"operation": call.operation, "permissions": call.request.get("json", {}).get("permissions")}
-    fields |= {"request_id": getattr(about, "request_id", None), **more}
-    # Neither a handler that raises nor an exception that takes no note may cost a token or replace an interruption.
-    with contextlib.suppress(Exception):
-        logger.log(level, "%s", text, extra=fields)
-    with contextlib.suppress(Exception):
-        leaving.add_note(text)
-
-
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine of the sync client, which waits for nothing."""
     while True:
@@ -68,14 +55,14 @@ class Sender(Generic[Transport]):
     ) -> None:
         # Masked at once, in the very names, so that no traceback shows them.
         space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
-        self._origin, project, basic, self._hidden = _credentials.resolve(*given)
+        self._origin, self._project, basic, self._hidden = _credentials.resolve(*given)
         for name, value, kind, least in (("timeout", timeout, float, 1e-9), ("max_retries", max_retries, int, 0)):
             if isinstance(value, bool) or not isinstance(value, (kind, int)):
                 raise TypeError(f"{name} must be a {'whole ' * (kind is int)}number, not {type(value).__name__}")
             if not least <= value < 1e9:
                 raise ValueError(f"{name} must be {'above' if least else 'at least'} 0 and below 1e9, not {value}")
         self._transports = self._transports_class(transport, self._origin)
-        self._about = f"(space={self._origin!r}, project_id={project!r})"
+        self._about = f"(space={self._origin!r}, project_id={self._project!r})"
         self._timeout, self._max_retries = float(timeout), max_retries
         own = {"Host": self._origin.partition("//")[2], "Accept": "application/json", "Accept-Encoding": "identity"}
         own["User-Agent"] = f"signalwire-tokens/{__version__} httpx/{httpx.__version__}"
@@ -107,49 +94,59 @@ class Sender(Generic[Transport]):
                 await self._transports.exchange(attempt)
                 result = _answers.outcome(attempt)
                 if not isinstance(result, SignalWireError):
-                    _log_success(attempt, result)
+                    self._log_success(attempt, result)
                     # What the call's `read` gives, which no checker knows.
                     return result  # type: ignore[return-value]
                 applied = result.may_have_applied
                 pause = _retry.wait(result, retries, self._random(), cut_off=attempt.cut_off)
                 if pause is None or retries == self._max_retries:
                     if applied:
-                        tell(logging.WARNING, str(result), call, result)
+                        self._log(logging.WARNING, str(result), call, result)
                     break
-                tell(logging.WARNING, f"{result}; retry in {pause:.1f} s", call, result, retry_in=pause)
+                self._log(logging.WARNING, f"{result}; retry in {pause:.1f} s", call, result, retry_in=pause)
                 if (waited := self._sleep(pause)) is not None:
                     await waited
         except BaseException as interruption:
             if attempt:
-                _tell_interrupted(attempt, interruption)
+                self._log_interrupted(attempt, interruption)
             raise
         raise result
+
+    def _log_success(self, attempt: Attempt, token: ApiToken | None) -> None:
+        # No text is built that nobody wants.
+        if logger.isEnabledFor(logging.INFO):
+            call, request_id = attempt.call, _answers.request_id(attempt)
+            # As JSON: a subclass of str may show itself in a way of its own, or fail to.
+            asked = "".join(f", {key} {json.dumps(value):.300}" for key, value in call.request.get("json", {}).items())
+            text = f"{call.operation}: token {token.id if token else call.token_id}{asked}, request id {request_id}"
+            self._log(logging.INFO, text, call, token, request_id=request_id)
+
+    def _log_interrupted(self, attempt: Attempt, interruption: BaseException) -> None:
+        """Say what may exist, or that nothing was done, when a cancellation or an exit cuts a call off."""
+        for link in links(interruption, attempt.outer):
+            # The frames of the HTTP library hold the credentials.
+            with contextlib.suppress(Exception):
+                link.__traceback__ = None
+        came = _answers.outcome(attempt)
+        applied = getattr(came, "may_have_applied", True)
+        known = getattr(came, "id", None) or getattr(came, "token_id", None)
+        advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[attempt.call.operation][1]
+        problem = f"interrupted by {type(interruption).__name__}"
+        text = str(_answers.failed(SignalWireError, attempt, problem, advice, applied=applied))
+        self._log(logging.WARNING if applied else logging.INFO, text, attempt.call, came, leaving=interruption)
+
+    def _log(self, level: int, text: str, call: Call[Any], about: Any = None, leaving: Any = None, **more: Any) -> None:
+        """Log a text, with fields for an inventory; note it on `leaving`, too, as applications disable loggers."""
+        token_id = getattr(about, "id", None) or getattr(about, "token_id", None) or call.token_id
+        fields: dict[str, Any] = {"operation": call.operation, "project_id": self._project, "token_name": call.name}
+        fields |= {name: call.request.get("json", {}).get(name) for name in ("permissions", "subproject_id")}
+        fields |= {"token_id": token_id and str(token_id), "request_id": getattr(about, "request_id", None), **more}
+        # Neither a handler that raises nor an exception that takes no note may cost a token or replace an interruption.
+        with contextlib.suppress(Exception):
+            logger.log(level, "%s", text, extra=fields)
+        with contextlib.suppress(Exception):
+            leaving.add_note(text)
 
     def __repr__(self) -> str:
         # It lacks them while its arguments are refused.
         return f"{type(self).__name__}{getattr(self, '_about', '(...)')}"
-
-
-def _log_success(attempt: Attempt, token: ApiToken | None) -> None:
-    # No text is built that nobody wants.
-    if logger.isEnabledFor(logging.INFO):
-        call, request_id = attempt.call, _answers.request_id(attempt)
-        # As JSON: a subclass of str may show itself in a way of its own, or fail to.
-        asked = "".join(f", {field} {json.dumps(value):.300}" for field, value in call.request.get("json", {}).items())
-        text = f"{call.operation}: token {token.id if token else call.token_id}{asked}, request id {request_id}"
-        tell(logging.INFO, text, call, token, request_id=request_id)
-
-
-def _tell_interrupted(attempt: Attempt, interruption: BaseException) -> None:
-    """Say what may exist, or that nothing was done, when a cancellation or an exit cuts a call off."""
-    for link in links(interruption, attempt.outer):
-        # The frames of the HTTP library hold the credentials.
-        with contextlib.suppress(Exception):
-            link.__traceback__ = None
-    came = _answers.outcome(attempt)
-    applied = getattr(came, "may_have_applied", True)
-    known = getattr(came, "id", None) or getattr(came, "token_id", None)
-    advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[attempt.call.operation][1]
-    problem = f"interrupted by {type(interruption).__name__}"
-    text = str(_answers.failed(SignalWireError, attempt, problem, advice, applied=applied))
-    tell(logging.WARNING if applied else logging.INFO, text, attempt.call, came, leaving=interruption)
