@@ -1,6 +1,6 @@
 """The ways to create a token that are compared, each as a function that opens what it needs and returns the call.
 
-Usage: contenders.py CPU PORT. Reads orders from its standard input and answers each, as a line of JSON.
+Usage: contenders.py CPU PORT. Reads orders from standard input and answers each one, both as lines of JSON.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ def raw_socket(origin: str) -> Create:
     def create() -> str:
         body = json.dumps(PAYLOAD)
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        # All answers of the server are of one length, and come in one piece.
+        # All answers of the server have the same length, and arrive in one piece.
         return json.loads(connection.recv(65536).partition(b"\r\n\r\n")[2])["id"]
 
     return create
@@ -187,7 +187,7 @@ def main(cpu: int, port: int) -> None:
             if contender not in calls:
                 calls[contender] = runner.run(opened(contender))
                 run(contender, 64, min(width, 64))
-                # What one contender's imports left behind must not weigh on another's collections.
+                # The objects of one contender's imports must not slow down the garbage collections of another.
                 gc.collect()
                 gc.freeze()
             gc.collect()
@@ -201,7 +201,7 @@ def main(cpu: int, port: int) -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             result = {"count": len(tokens), "cpu": cpu_time, "wall": wall, "server": server, "peak": peak}
             print(json.dumps(result), flush=True)
-        # The connections are still open, and need no warning.
+        # This skips warnings about connections that are still open.
         os._exit(0)
 
 

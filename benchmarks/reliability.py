@@ -1,7 +1,7 @@
 """Measures what this library and SignalWire's own SDK do when the network or the service fails.
 
-Each fault of the selection is played by the server of `tests/faults` on every attempt of one `create`, and the answer
-of each client is held against what the server carried out. Writes `docs/reliability.md`.
+The server of `tests/faults` plays each fault of the selection on every attempt of one `create`. What each client says
+is compared with what the server carried out. Writes `docs/reliability.md`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from faults.table import FAULTS, Fault
 PROJECT = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 API_TOKEN = "4tjCGnmAeQ0hwFmFDhwfgww880X2lsnuR60VMyasGR3hFpSyvu"  # noqa: S105 - from the service's documentation
 BASIC = base64.b64encode(f"{PROJECT}:{API_TOKEN}".encode()).decode()
-# Longer than any attempts of a second each and the waits between them.
+# Longer than all attempts of a call, of a second each, and the waits between them.
 LIMIT = 10.0
 ATTEMPTS = 9
 SDK_PYTHON = ROOT / ".venv-sdk" / ("Scripts" if os.name == "nt" else "bin") / "python"
@@ -119,7 +119,7 @@ SELECTION = {
 
 
 class Worker:
-    """A process that makes calls with one of the clients, killed and begun anew if it takes too long."""
+    """A process that makes calls with one of the clients, killed and restarted if a call takes too long."""
 
     def __init__(self, client: str) -> None:
         self._client = client
@@ -136,7 +136,7 @@ class Worker:
         )
 
     def call(self, url: str) -> dict[str, Any] | None:
-        """Mint a token at `url` and return what came of it, or None if it took longer than the limit."""
+        """Mint a token at `url` and return the outcome, or None if it took longer than the limit."""
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         assert self._process.stdout is not None  # noqa: S101 - as above
         timer = Timer(LIMIT, self._process.kill)
@@ -178,7 +178,7 @@ class Outcome:
 
 
 def learned(answer: dict[str, Any] | None, server: FaultServer, elsewhere: FaultServer) -> tuple[str, bool]:
-    """Tell what a caller learns, and whether that is the truth about what the server did."""
+    """Return what a caller learns, and whether it is true of what the server did."""
     minted = len(server.minted)
     if answer is None:
         return "nothing in time", False
@@ -235,7 +235,7 @@ def row(*cells: object) -> str:
 
 
 def page(results: dict[str, dict[str, Outcome]]) -> str:
-    """Return the page that tells of the measurement."""
+    """Return the page about the measurement."""
     summary = {
         "more than one token for one call": lambda outcome: outcome.minted > 1,
         "an untrue result, or an error that says nothing of a token that exists": lambda outcome: (

@@ -1,6 +1,6 @@
-"""Makes calls for `reliability.py`: reads a request a line, and answers with a line on what came of it, both JSON.
+"""Makes calls for `reliability.py`: answers each line, a URL, with a line about the outcome, both as JSON.
 
-Run by the interpreter that has the client in question, so it uses the standard library alone.
+It runs in the environment of the client that is measured, so it uses only that client and the standard library.
 """
 
 from __future__ import annotations

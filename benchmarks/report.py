@@ -1,4 +1,4 @@
-"""What was measured, held against the bars, and as a page with a chart."""
+"""The measurements, compared with the bars and written as a page with a chart."""
 
 import html
 import os
@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# What a bar may be missed by before `make bench-check` fails: a loaded machine moves even paired ratios.
+# How far a bar may be missed before `make bench-check` fails: load on the machine changes even paired ratios.
 MARGIN = 0.10
 PLAIN = "async_plain_httpx in an environment without sniffio"
 LABELS = {

@@ -1,4 +1,4 @@
-"""Measure this library beside other ways to create a token. Write docs/performance.md, or with --check hold the bars.
+"""Measure this library beside other ways to create a token. Write docs/performance.md, or with --check test the bars.
 
 Run by `make bench` and `make bench-check`, which set up what is compared.
 """
@@ -25,7 +25,7 @@ from report import PLAIN
 HERE = Path(__file__).parent
 BENCH = Path(sys.prefix)
 WITHOUT_SNIFFIO = BENCH / "without-sniffio"
-# A core for the server, another for the clients, where there are two.
+# One core for the server and another for the clients, if there are two.
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 SERVER_CORE, CLIENT_CORE = (CORES[0], CORES[1]) if len(CORES) > 1 else (-1, -1)
 CREDENTIALS = "'3e5f0000-0000-4000-8000-000000000000', 'PT0'"
@@ -90,7 +90,7 @@ def compare(contenders: list[str], reference: str, rounds: int, count: int, widt
         name: {
             "cpu": statistics.median(r["cpu"] / r["count"] for r in results),
             "rate": statistics.median(r["count"] / r["wall"] for r in results),
-            # What the server needs of its core while this contender is served as fast as it asks.
+            # The share of its core that the server needs while this contender calls as fast as it can.
             "server": statistics.median(r["server"] / r["wall"] for r in results),
             "cpu_ratio": spread([r["cpu"] / p["cpu"] for r, p in zip(results, runs[reference], strict=True)]),
             "rate_ratio": spread([p["wall"] / r["wall"] for r, p in zip(results, runs[reference], strict=True)]),
@@ -108,7 +108,7 @@ def many(contender: str, rounds: int) -> dict[str, Any]:
     ratios, peaks = [], []
     with serving() as port:
         for _ in range(rounds):
-            # A process each time, as its peak memory is all that the system tells of it.
+            # A new process each time, as the system reports only the peak memory of a whole process.
             with contextlib.ExitStack() as stack:
                 workers = Workers(port, stack)
                 small = workers.run(contender, 1_000, 1_000)
@@ -134,8 +134,8 @@ def fresh(code: str, **environment: str) -> Result:
 
 
 def alternate(ours: Callable[[], float], theirs: Callable[[], float], rounds: int, turns: int = 1) -> dict[str, Any]:
-    """Let both run in turn, `turns` times in a round, of which each side's median counts."""
-    # The first of all may have to read from the disk what the others find in memory.
+    """Run both in turn, `turns` times a round. In each round, the median of each side counts."""
+    # The first run may have to read from the disk what later runs find in memory.
     ours(), theirs()
     pairs = []
     for _ in range(rounds):
@@ -149,13 +149,13 @@ def alternate(ours: Callable[[], float], theirs: Callable[[], float], rounds: in
 
 
 def timed(setup: str, statement: str) -> Callable[[], float]:
-    """Return what times a statement, in CPU seconds of a new process."""
+    """Return a function that times a statement, in CPU seconds of a new process."""
     code = f"import time\n{setup}\nstart = time.process_time()\n{statement}\nprint(time.process_time() - start)"
     return lambda: fresh(code)["said"]
 
 
 def first_token(rounds: int) -> dict[str, Any]:
-    """From the start of the process to the first token over TLS, with the CA certificates of certifi and one more."""
+    """Time the first token over TLS from the start of the process, with the CA certificates of certifi and one more."""
     with tempfile.TemporaryDirectory() as folder:
         ca, bundle, key = trustme.CA(), Path(folder, "ca.pem"), Path(folder, "server.pem")
         bundle.write_bytes(Path(certifi.where()).read_bytes() + ca.cert_pem.bytes())
@@ -177,7 +177,7 @@ def first_token(rounds: int) -> dict[str, Any]:
 
 
 def installed(wheel: Path) -> dict[str, Any]:
-    """Install the wheel alone into a new environment; return the size of what came, and its packages."""
+    """Install only the wheel into a new environment; return the installed size, and the packages."""
     with tempfile.TemporaryDirectory() as folder:
         uv = str(BENCH / "bin" / "uv")
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
@@ -189,7 +189,7 @@ def installed(wheel: Path) -> dict[str, Any]:
 
 
 def measure(scale: float) -> dict[str, Any]:
-    """Measure all; `scale` stretches the numbers of rounds."""
+    """Measure everything; `scale` multiplies the numbers of rounds."""
 
     def rounds(number: int) -> int:
         return max(3, round(number * scale))

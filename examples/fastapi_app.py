@@ -61,20 +61,20 @@ async def create(subproject_id: UUID, wanted: Wanted, tokens: Tokens, response: 
     except SignalWireError:
         raise
     except ValueError as error:
-        # A blank name, for one; nothing was sent.
+        # Such as a blank name; nothing was sent.
         raise HTTPException(422, str(error)) from None
     return Minted(id=created.id, token=created.token.get_secret_value())
 
 
 @app.delete("/tokens/{token_id}", status_code=204)
 async def delete(token_id: UUID, tokens: Tokens) -> None:
-    # A caller that retries because the first response was lost is told that it is done.
+    # A caller that retries because the first response was lost gets a success.
     await tokens.delete(token_id, missing_ok=True)
 
 
 @app.exception_handler(SignalWireError)
 async def failed(_: Request, error: SignalWireError) -> JSONResponse:
-    # The text of an error holds no secret, but what happens behind this service belongs in its log.
+    # The text of an error holds no secret, but callers need no details of what is behind this service.
     if isinstance(error, NotFoundError):
         return JSONResponse({"detail": "no such token"}, 404)
     if isinstance(error, UnprocessableEntityError):

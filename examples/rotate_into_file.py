@@ -1,8 +1,8 @@
 """Rotate an API token that a service reads from a file: `rotate_into_file.py TOKEN_ID FILE`.
 
 The command `signalwire-tokens rotate TOKEN_ID NAME -p ... --out FILE --force` does this, too, and keeps the owner,
-group and mode of the file; with `--format env` or `json`, the file also holds the ID. Here, the file becomes private to
-whoever runs this and holds the secret alone: keep the ID that is printed.
+group and mode of the file; with `--format env` or `json`, the file also holds the ID. Here, only the user who runs this
+can read the file, and it holds only the secret: keep the ID that is printed.
 """
 
 import os

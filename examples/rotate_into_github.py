@@ -1,12 +1,12 @@
 """Rotate an API token that workflows of GitHub Actions use: `rotate_into_github.py TOKEN_ID`.
 
-The first one gets there with the command, which says the ID for the variable:
+Store the first token with the command, which names its ID for the variable:
 
     signalwire-tokens create github-actions -p calling -p messaging --exec 'gh secret set SIGNALWIRE_CALLS_TOKEN'
     gh variable set SIGNALWIRE_CALLS_TOKEN_ID --body ID
 
-The workflow that runs this on a schedule authenticates with another token, under a name that this never overwrites. The
-GITHUB_TOKEN of a job may not set secrets, so `gh` needs a token of its own:
+The workflow that runs this on a schedule authenticates with another token, in a secret that this never overwrites. The
+GITHUB_TOKEN of a job may not set secrets, so `gh` needs another token, too:
 
     - run: python rotate_into_github.py "${{ vars.SIGNALWIRE_CALLS_TOKEN_ID }}"
       env:
@@ -32,8 +32,8 @@ def main(token_id: str) -> None:
     def store(new: ApiToken) -> None:
         remember(str(new.id))
         try:
-            # Last, as a `store` that fails costs the new token: GitHub must not hold it by then.
-            # On standard input: arguments and environments are there for other processes to read.
+            # Last: if `store` fails, the new token is deleted, and GitHub must not hold it then.
+            # On standard input, as other processes can read arguments and environments.
             secret = new.token.get_secret_value()
             subprocess.run(["gh", "secret", "set", SECRET], input=secret, text=True, check=True)
         except BaseException:
@@ -51,7 +51,7 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except RotationError as error:
-        # The new one is in use, so going on is safe; the old one is for a person to look after.
+        # The new token is stored and in use; a person must look after the old one.
         sys.exit(f"delete {error.old_token_id} by hand: {error}")
     except (SignalWireError, OSError, ValueError, subprocess.CalledProcessError) as error:
         sys.exit(f"not rotated: {error}")

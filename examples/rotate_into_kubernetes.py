@@ -17,7 +17,7 @@ from signalwire_tokens import ApiToken, Permission, ProjectTokens, RotationError
 
 
 def kubectl(*arguments: str, manifest: str | None = None) -> str:
-    # A manifest goes on standard input: arguments are there for other processes to read.
+    # A manifest goes to standard input, as other processes can read arguments.
     command = ["kubectl", *arguments]
     return subprocess.run(command, input=manifest, stdout=subprocess.PIPE, text=True, check=True).stdout
 
@@ -33,11 +33,11 @@ def main(name: str) -> None:
         data = {"SIGNALWIRE_API_TOKEN_ID": str(new.id), "SIGNALWIRE_API_TOKEN": new.token.get_secret_value()}
         secret["data"] |= {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
         try:
-            # Not `apply`, which copies the secret into an annotation. The resourceVersion that was read makes the
-            # cluster refuse if another rotation was faster.
+            # Not `apply`, which copies the secret into an annotation. Because of the resourceVersion that was read, the
+            # cluster refuses if another rotation was faster.
             kubectl("replace", "--filename=-", manifest=json.dumps(secret))
         except subprocess.CalledProcessError:
-            # Perhaps only the response was lost. A `store` that fails costs the new token: does the cluster hold it?
+            # Perhaps only the response was lost. If `store` raises, the token is deleted: does the cluster hold it?
             if json.loads(kubectl("get", "secret", name, "--output=json"))["data"] != secret["data"]:
                 raise
 

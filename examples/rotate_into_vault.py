@@ -5,7 +5,7 @@ MOUNT is where the KV engine is mounted, often `secret`, and PATH is below it. T
 
     signalwire-tokens create calls -p calling --format json --exec 'vault kv put -mount=MOUNT PATH -'
 
-As for `vault`, VAULT_ADDR and VAULT_TOKEN say where Vault is and who asks.
+As for the command `vault`, VAULT_ADDR is the address of Vault, and VAULT_TOKEN the credential for it.
 """
 
 import sys
@@ -42,7 +42,7 @@ def main(mount: str, path: str) -> None:
         try:
             kv.create_or_update_secret(path, wanted, cas=version, mount_point=mount)
         except (VaultError, RequestException):
-            # Perhaps only the response was lost. A `store` that fails costs the new token: does Vault hold it?
+            # Perhaps only the response was lost. If `store` raises, the new token is deleted: does Vault hold it?
             if read()["data"] != wanted:
                 raise
 

@@ -1,7 +1,7 @@
 """Rotate the API token that manages the others: `rotate_management_token.py FILE`.
 
-FILE is a JSON object with the `id` and the `token` of the one in use. `rotate` is not for this: its client keeps the
-old token and would delete it by its own means. Here the new token deletes the old one, and so proves that it can.
+FILE is a JSON object with the `id` and the `token` of the one in use. Do not use `rotate` for this: its client keeps
+using the old token, and would delete it with itself. Here, the new token deletes the old one, which proves that it can.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Rotate in two runs, so that whoever still holds the old secret has time to take the new one.
+"""Rotate in two runs, so that whoever still uses the old secret has time to change to the new one.
 
 `rotate_with_grace.py mint FILE` mints a token and stores it. `rotate_with_grace.py delete FILE` deletes the tokens that
 it replaced: run it once every consumer has read FILE again.
 
-FILE is one JSON object: the `id` and `token` in use, and `old`, the IDs to delete. One, so that they cannot disagree: a
+FILE is a JSON object: the `id` and `token` in use, and `old`, the IDs to delete. In one file they cannot disagree: a
 list that names the token in use would delete it. No call lists tokens, so an ID that is not kept is lost.
 """
 
@@ -42,7 +42,7 @@ def delete(file: str) -> None:
     kept = read(file)
     with ProjectTokens() as tokens:
         for token_id in kept["old"]:
-            # A run that ended before it wrote the file has deleted it already.
+            # Missing if an earlier run deleted it, and ended before it wrote the file.
             tokens.delete(token_id, missing_ok=True)
     replace(file, json.dumps({**kept, "old": []}))
     print(f"deleted: {', '.join(kept['old']) or 'nothing'}")

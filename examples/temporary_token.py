@@ -23,5 +23,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(*sys.argv[1:]))
     except (SignalWireError, OSError) as error:
-        # It names a token that could not be deleted.
+        # The error names a token that could not be deleted.
         sys.exit(str(error))

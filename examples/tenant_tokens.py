@@ -28,7 +28,7 @@ async def mint(waiting: list[str], file: TextIO) -> dict[str, SignalWireError]:
     failed: dict[str, SignalWireError] = {}
 
     def write(**line: str) -> None:
-        # At once, so that an early end loses none.
+        # Written at once, so that an early end loses no token.
         file.write(json.dumps(line) + "\n")
         file.flush()
 
@@ -85,7 +85,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     subprojects = sys.stdin.read().split()
-    # One that is no ID would end the other calls half-way.
+    # An invalid ID would raise a ValueError, and so cancel the calls for all the others.
     if wrong := [each for each in subprojects if not re.fullmatch("[0-9A-Fa-f-]{36}", each)]:
         sys.exit(f"no UUIDs, so nothing was minted: {', '.join(wrong)}")
     try:

@@ -20,7 +20,7 @@ logger = logging.getLogger("signalwire_tokens")
 
 
 class Lines(logging.Formatter):
-    """Makes a line of JSON of each record, with who it was and when."""
+    """Formats each record as a line of JSON, with the user and the time."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = ("operation", "project_id", "subproject_id", "token_id", "token_name", "permissions", "request_id")

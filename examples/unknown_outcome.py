@@ -25,14 +25,14 @@ def create(tokens: ProjectTokens, name: str) -> tuple[ApiToken, list[str]]:
             try:
                 token_id = UUID(error.token_id or "")
             except ValueError:
-                # What came in its place, if anything, is no ID.
+                # The response has no ID, or one that is no UUID.
                 strays.append(unique)
             else:
                 tokens.delete(token_id, missing_ok=True)
             problem: SignalWireError = error
         except SignalWireError as error:
             if not error.may_have_applied:
-                # Refused: another attempt would be refused too.
+                # Refused or never sent: the library has retried what a retry could help.
                 raise
             strays.append(unique)
             problem = error

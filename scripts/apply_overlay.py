@@ -2,9 +2,9 @@
 
 Usage: python scripts/apply_overlay.py OVERLAY OUTPUT SPEC...
 
-The overlay is an OpenAPI Overlay 1.0 document. It is applied more strictly than the specification asks for, so that one
-that no longer fits fails the build: a target that matches nothing is an error, an update may only add, what is removed
-must not come back the same, and no operation may be there twice. To replace a value, remove it and add the new one.
+The overlay is an OpenAPI Overlay 1.0 document. It is applied more strictly than the specification requires, so that one
+that no longer fits fails the build: a target that matches nothing is an error, an update may only add, a removed value
+must not be added again unchanged, and no operation may exist twice. To replace a value, remove it and add the new one.
 """
 
 import copy
@@ -39,7 +39,7 @@ def apply(spec: Any, overlay: Any) -> Any:
 
 
 def returned(result: Any, overlay: Any, removed: Mapping[int, Mapping[tuple[int | str, ...], Any]]) -> dict[int, str]:
-    """Return why actions, by index, that removed something had no effect on the result."""
+    """Return, by index, why an action that removed something had no effect on the result."""
     return {
         index: f"{named(index + 1, overlay['actions'][index])}: it comes back the same; drop this and what adds it"
         for index, values in removed.items()
@@ -79,7 +79,7 @@ def apply_action(document: Any, number: int, action: Any) -> dict[tuple[int | st
 
 
 def held_twice(document: Any) -> Iterator[str]:
-    """Yield what is to be said of paths that differ by a parameter's name alone, and of operations of one name."""
+    """Yield a problem for each path that differs only in a parameter's name, and each operationId that is repeated."""
     paths: dict[str, str] = {}
     names: dict[str, str] = {}
     holder = document.get("paths") if isinstance(document, dict) else None
@@ -97,7 +97,7 @@ def held_twice(document: Any) -> Iterator[str]:
 
 
 def is_at(document: Any, location: tuple[int | str, ...], value: Any) -> bool:
-    """Tell whether this value is at this place."""
+    """Return whether this value is at this place."""
     try:
         for key in location:
             document = document[key]

@@ -35,7 +35,7 @@ SWITCHES = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # What is asked of another host fails at once, and is told.
+    # A request to another host fails at once, and is reported.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 
@@ -85,7 +85,7 @@ def check(browser: Browser, base: str, pages: list[str]) -> list[str]:
 
 
 def is_here(url: str, base: str) -> bool:
-    """Tell whether a request stays within the documentation."""
+    """Return whether a request stays within the documentation."""
     return url.startswith((base, "data:"))
 
 
@@ -122,7 +122,7 @@ def main(directory: Path) -> None:
         try:
             problems = look(launch(), base, pages)
         except Error as error:
-            # A browser that dies on a busy machine says nothing of the pages; one that dies again does.
+            # A browser may crash because the machine is busy. If it crashes again, the check fails.
             print(f"the browser failed, once more with a new one: {error}")
             problems = look(launch(), base, pages)
     server.shutdown()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Build wheel and sdist, then do what the README tells a newcomer with the wheel alone: install it, the quick start, the
-# command and the pytest fixture.
+# Build wheel and sdist, then use the wheel as the README says: install it, run the quick start, the command and the
+# pytest fixture.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python="$1" # one that has the development tools
@@ -16,7 +16,7 @@ fake=""
 trap '[ -z "$fake" ] || kill "$fake"; rm -rf "$clean"' EXIT
 "$python" -m venv "$clean/venv"
 PATH="$clean/venv/bin:$PATH" bash -euxc "$(block README.md bash 1)"
-# From here on the wheel just built; one of the same name elsewhere must not be taken for it.
+# From here on, use the wheel just built, and no other package of that name.
 printf 'signalwire-tokens @ file://%s\n' "$PWD"/dist/*.whl > "$clean/wheel.txt"
 "$clean/venv/bin/python" -m pip install --quiet --force-reinstall --no-deps "$(cat "$clean/wheel.txt")"
 (cd "$clean" && exec venv/bin/python -m signalwire_tokens.testing) > "$clean/exports" &
@@ -26,7 +26,7 @@ block README.md python 1 > "$clean/quick_start.py"
 (. "$clean/exports" && cd "$clean" && venv/bin/python quick_start.py)
 
 say "the command and the pytest fixture from the wheel"
-# The extra is not there yet.
+# The extra is not installed yet, so the command must say how to install it.
 if "$clean/venv/bin/signalwire-tokens" 2> "$clean/advice"; then exit 1; fi
 grep -F "pip install 'signalwire-tokens[cli]'" "$clean/advice"
 "$clean/venv/bin/python" -m pip install --quiet "$(sed 's/ @/[cli] @/' "$clean/wheel.txt")" pytest

@@ -1,6 +1,6 @@
-"""Tell what changed between two OpenAPI descriptions, in the terms of those who call the API.
+"""Report what changed between two OpenAPI descriptions, in the terms of those who call the API.
 
-Nothing that differs is passed over, but for wording: what has no rule here is told as a change without a name.
+Every difference but wording is reported. One that no rule here covers is reported as a change without a name.
 """
 
 import json
@@ -15,7 +15,7 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 WORDING = frozenset(
     {"description", "summary", "title", "example", "examples", "externalDocs", "tags", "info", "$comment"}
 )
-# A limit, and whether a greater value is the stricter one. None: any other value may be.
+# A limit, and whether a greater value is stricter. None: any other value may be stricter.
 LIMITS = {
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "uniqueItems"), True),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), False),
@@ -31,7 +31,7 @@ class Severity(IntEnum):
     BREAKING = 2
 
 
-# What another value of a keyword does to those who send it, and to those who read it.
+# How severe a change of a keyword is for those who send the value, and for those who read it.
 KEYWORDS = {
     "format": (Severity.WARNING, Severity.WARNING),
     "default": (Severity.WARNING, Severity.INFO),
@@ -44,7 +44,7 @@ KEYWORDS = {
 
 @attrs.frozen
 class Change:
-    """One change: how grave, where, and what; `named` unless this module has no rule for it."""
+    """One change: how severe it is, where and what it is; `named` is false if no rule covers it."""
 
     severity: Severity
     location: str
@@ -53,12 +53,12 @@ class Change:
 
 
 def compare(old: Any, new: Any) -> list[Change]:
-    """Return what changed between two descriptions, the gravest first."""
+    """Return what changed between two descriptions, the most severe first."""
     return sorted(dict.fromkeys(_Comparison(old, new).documents()), key=lambda change: -change.severity)
 
 
 def operations(document: Any) -> dict[tuple[str, str], Any]:
-    """Return the operations by method and path, where a parameter's name is no part of a path."""
+    """Return the operations by method and path, without the names of parameters in the path."""
     return {
         (method, re.sub(r"\{[^}]*\}", "{}", path)): {**item[method], "path": path, "item": item}
         for path, item in document.get("paths", {}).items()
@@ -68,7 +68,7 @@ def operations(document: Any) -> dict[tuple[str, str], Any]:
 
 
 def followed(node: Any, document: Any) -> Any:
-    """Return a node without a reference."""
+    """Return a node, or the node that its reference leads to."""
     while "$ref" in node:
         target = document
         for key in node["$ref"].removeprefix("#/").split("/"):
@@ -78,7 +78,7 @@ def followed(node: Any, document: Any) -> Any:
 
 
 def resolved(node: Any, document: Any) -> Any:
-    """Return a schema as one mapping: references followed, allOf merged, null told by the set of types alone."""
+    """Return a schema as one mapping: references followed, allOf merged, and null only in the set of types."""
     node = followed(node, document)
     merged = {key: value for key, value in node.items() if key not in {"allOf", "const", "nullable", "type"}}
     types = node.get("type", ())
@@ -151,7 +151,7 @@ class _Comparison:
             for operation, document in ((old, self.old), (new, self.new))
         )
         if before != after:
-            # Another way in does no harm, unless there was no need of any.
+            # Another way to authenticate does no harm, unless none was needed before.
             harmless = before < after and before != {"{}"}
             said = f"authentication is {' or '.join(sorted(after))}, it was {' or '.join(sorted(before))}"
             yield Change(Severity.INFO if harmless or "{}" in after else Severity.BREAKING, where, said)
@@ -163,13 +163,13 @@ class _Comparison:
 
     @staticmethod
     def servers(operation: Any, document: Any) -> list[str]:
-        """Return the servers of an operation; those nearest to it count."""
+        """Return the servers of an operation: its own, else those of its path, else those of the description."""
         holders = (holder for holder in (operation, operation["item"], document) if "servers" in holder)
         return [server["url"] for server in next(holders, {"servers": []})["servers"]]
 
     @staticmethod
     def ways(operation: Any, document: Any) -> list[Any]:
-        """Return the ways to authenticate, each with what it means."""
+        """Return the ways to authenticate, each with its schemes."""
         schemes = document.get("components", {}).get("securitySchemes", {})
         return [
             {
@@ -201,7 +201,7 @@ class _Comparison:
 
     @staticmethod
     def named(operation: Any, document: Any) -> dict[tuple[str, str], Any]:
-        """Return the parameters by place and name; those of the path by their position."""
+        """Return the parameters by place and name, or for those in the path by position."""
         positions = re.findall(r"\{([^}]*)\}", operation["path"])
         found = {}
         for raw in (*operation["item"].get("parameters", ()), *operation.get("parameters", ())):
@@ -235,7 +235,7 @@ class _Comparison:
         old, new = ({str(status): response for status, response in found.items()} for found in (old, new))
         before, after = success(old), success(new)
         if before != after and len(before) == len(after) == 1:
-            # A client takes any success for one.
+            # To a client, any success status means success.
             yield Change(Severity.WARNING, where, f"a success is {after[0]}, it was {before[0]}")
             new = {before[0] if status == after[0] else status: response for status, response in new.items()}
         for status in old | new:
@@ -277,7 +277,7 @@ class _Comparison:
 
     def schema(self, old: Any, new: Any, where: str, *, sent: bool) -> Iterator[Change]:
         pair = id(old), id(new), sent
-        if pair in self.under_way:  # a schema that holds itself
+        if pair in self.under_way:  # a schema that contains itself
             return
         self.under_way.add(pair)
         old, new = resolved(old, self.old), resolved(new, self.new)
@@ -300,7 +300,7 @@ class _Comparison:
 
     @staticmethod
     def types(old: set[str], new: set[str], where: str, *, sent: bool) -> Iterator[Change]:
-        # Who sends may go on where more is taken, and who reads where less comes. An empty set takes anything.
+        # A change fits senders if no type is refused now, and readers if no new type is returned. Empty means any type.
         fits = (not new or (bool(old) and old <= new)) if sent else (not old or (bool(new) and new <= old))
         null = old ^ new == {"null"}
         said = ("may be null now" if "null" in new else "not null any more") if null else ""
@@ -351,7 +351,7 @@ class _Comparison:
                 continue
             more = len(after) > len(before)
             said = f"{word} has {len(after)} variants, it had {len(before)}"
-            # Fewer may be sent, or others come; from and to none means other limits altogether.
+            # Harmless if more variants may be sent or fewer are returned, but not if all limits come or go.
             yield Change(Severity.INFO if more == sent and before and after else Severity.WARNING, where, said)
 
     @staticmethod
@@ -371,7 +371,7 @@ class _Comparison:
 
     @staticmethod
     def others(old: Any, new: Any, where: str, handled: set[str], *, sent: bool = False) -> Iterator[Change]:
-        """Compare what is told by its keyword alone, and all that has no rule."""
+        """Compare the keywords of KEYWORDS, and all that no other rule covers."""
         for word in old | new:
             before, after = old.get(word), new.get(word)
             if word in handled or word in WORDING or before == after:

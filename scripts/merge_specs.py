@@ -1,4 +1,4 @@
-"""Merge descriptions that are parts of one API, strictly: what two of them tell must be the same."""
+"""Merge descriptions of parts of one API, strictly: where two describe the same, they must agree."""
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
@@ -10,7 +10,7 @@ class MergeError(Exception):
 
 
 def merged(documents: Mapping[str, Any]) -> Any:
-    """Return the union of documents, which are given by their names; raise MergeError naming all that disagrees."""
+    """Return the union of documents, which are given by name; raise MergeError naming every disagreement."""
     problems = [
         f"{first} and {second} disagree on {place}"
         for first, second in combinations(documents, 2)
@@ -25,7 +25,7 @@ def merged(documents: Mapping[str, Any]) -> Any:
 
 
 def disagreements(one: Any, other: Any, *place: object) -> Iterator[str]:
-    """Yield the places at which two documents tell different things."""
+    """Yield the places where two documents disagree."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in one.keys() & other.keys():
             yield from disagreements(one[key], other[key], *place, key)

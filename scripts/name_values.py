@@ -1,7 +1,7 @@
-"""Give each value of an enum a Python name of its own, by the extension x-enum-varnames that the generator reads.
+"""Give each value of an enum a distinct Python name, by the extension x-enum-varnames that the generator reads.
 
-The generator by itself names a value that begins with no letter by its position, so that it is renamed when others come
-or go, and of two values with one name it loses one.
+Without it, the generator names a value that does not begin with a letter by its position, so the name changes when
+other values come or go. And of two values with the same name it loses one.
 """
 
 import re
@@ -12,16 +12,16 @@ NAMES = "x-enum-varnames"
 
 
 class NamingError(Exception):
-    """Values of an enum have no name of their own."""
+    """Values of an enum have no distinct names."""
 
 
 def name_values(document: Any) -> None:
-    """Name in place the values of each enum that needs it; raise NamingError for all that have no name of their own."""
+    """Name in place the values of each enum that needs it; raise NamingError if names are missing or not distinct."""
     problems = []
     for place, enum in enums(document):
         values = [value for value in enum["enum"] if value is not None]
         if not all(isinstance(value, str) for value in values):
-            continue  # the generator names numbers by themselves
+            continue  # the generator names a number by its value
         names = enum.get(
             NAMES, [value.upper() if value[:1].isalpha() else f"VALUE_{value.upper()}" for value in values]
         )
@@ -48,7 +48,7 @@ def enums(node: Any, *place: object) -> Iterator[tuple[str, Any]]:
 
 
 def alike(values: list[str], names: list[str]) -> Iterator[str]:
-    """Yield what is to be said of values that the generator gives one name."""
+    """Yield a problem for each value to which the generator gives the name of another."""
     taken: dict[str, str] = {}
     for value, name in zip(values, names, strict=True):
         known = "".join(char for char in name if char.isidentifier() or char.isdecimal() or char in ". _-")

@@ -2,10 +2,10 @@
 
 Usage: python scripts/propose_update.py [SOURCE]
 
-For a clean checkout of main whose remote `origin` may be pushed to, and with `gh` at hand. Keeps one pull request:
-opens it, refreshes it, withdraws it when there is nothing to propose any more. One that proposes the same already is
-left alone, and so is one that has commits of somebody else; what somebody closed is not proposed again. The working
-tree keeps what the update changed.
+Needs a clean checkout of main, a remote `origin` that it may push to, and `gh`. Keeps one pull request: opens it,
+refreshes it, and withdraws it when there is nothing to propose any more. One that already proposes the same, or that
+has commits of somebody else, is left alone. What somebody closed is not proposed again. The working tree keeps what the
+update changed.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 BASE, BRANCH, CI = "main", "update-spec", "ci.yml"
 TITLE = "Follow SignalWire's API description"
-# What this closes may be proposed again, and what somebody else closes may not.
+# This title marks a pull request that this script closed: the same may be proposed again.
 WITHDRAWN = f"Withdrawn: {TITLE}"
 STALE = "`generated/` is not what the spec, the overlay and the generator's settings give; this regenerates it.\n"
 # The limit of a pull request's description is 65,536 characters.
@@ -33,26 +33,26 @@ AUTHOR = {
 
 
 def call(*command: str, **env: str) -> str:
-    """Run a command, showing what it says of errors; return what it prints."""
+    """Run a command and return what it prints; its standard error is shown."""
     return subprocess.run(
         command, cwd=ROOT, env=os.environ | env, check=True, stdout=subprocess.PIPE, text=True
     ).stdout.strip()
 
 
 def succeeds(*command: str) -> bool:
-    """Tell whether a command ends with 0, whatever it says."""
+    """Return whether a command exits with 0; what it prints is dropped."""
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode == 0
 
 
 def make(*arguments: str) -> None:
-    """Make a target with the environment that runs this, and not as a part of the make that does."""
+    """Make a target with the environment that runs this, and not as a part of the make that runs this."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     environment = (f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.ready")
     subprocess.run(["make", *arguments, *environment], cwd=ROOT, env=env, check=True)
 
 
 def snapshot(index: Path) -> str:
-    """Return the tree of all that is in the working tree, through an index of its own."""
+    """Return a tree of all that is in the working tree, made with a separate index."""
     env = {"GIT_INDEX_FILE": str(index)}
     call("git", "read-tree", "HEAD", **env)
     call("git", "add", "--all", **env)
@@ -60,7 +60,7 @@ def snapshot(index: Path) -> str:
 
 
 def fetched_branch() -> str:
-    """Return the commit that the branch is at, fetched; nothing if there is no such branch."""
+    """Fetch the commit that the branch is at and return it; an empty string if there is no such branch."""
     listed = call("git", "ls-remote", "origin", f"refs/heads/{BRANCH}")
     there = listed.split()[0] if listed else ""
     if there:
@@ -69,14 +69,14 @@ def fetched_branch() -> str:
 
 
 def pull_requests() -> list[Any]:
-    """Return the pull requests of the branch, the newest first; those of forks may have a branch of its name."""
+    """Return the pull requests of the branch, the newest first, without those of forks with a branch of that name."""
     fields = "number,state,title,headRefOid,isCrossRepository"
     listed = call("gh", "pr", "list", "--base", BASE, "--head", BRANCH, "--state", "all", "--json", fields)
     return [pull for pull in json.loads(listed) if not pull["isCrossRepository"]]
 
 
 def others(there: str, pulls: list[Any]) -> str:
-    """Return who else has commits on the branch that no pull request has brought to its end."""
+    """Return who else has commits on the branch, unless a pull request with them was closed or merged."""
     if not there or any(pull["headRefOid"] == there and pull["state"] != "OPEN" for pull in pulls):
         return ""
     commits = call("git", "log", "--format=%ae%x09%ce%x09%an", f"HEAD..{there}").splitlines()
@@ -101,7 +101,7 @@ def refused(tree: str, pulls: list[Any]) -> int | None:
 
 
 def start_ci(commit: str) -> None:
-    """Start CI unless it was: GitHub starts no workflow for what a workflow pushes."""
+    """Start CI unless it was started: GitHub starts no workflow for what a workflow pushes."""
     listed = call("gh", "run", "list", "--workflow", CI, "--branch", BRANCH, "--commit", commit, "--json", "databaseId")
     if not json.loads(listed):
         call("gh", "workflow", "run", CI, "--ref", BRANCH)
@@ -148,7 +148,7 @@ def withdraw() -> str:
 
 
 def report(text: str) -> None:
-    """Add to the summary that GitHub shows of the run."""
+    """Append a text to the summary of the run that GitHub shows."""
     if os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
             file.write(text)

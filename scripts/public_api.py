@@ -1,11 +1,11 @@
-"""Watch the public surface of signalwire_tokens: write it down, or hold it against the last release.
+"""Watch the public surface of signalwire_tokens: write it down, or compare it with the last release.
 
 Usage: python scripts/public_api.py write [--values]
        python scripts/public_api.py check
 
-`write` renews tests/data/public-api.txt, a line for each public signature and enum value; with --values only those of
-the enums, which come from the spec. `check` fails where something breaks callers of the last tagged version and the
-changelog has neither a section Changed nor a section Removed for it.
+`write` renews tests/data/public-api.txt, which has a line for each public signature and enum value; with --values, only
+the lines of enum values, which come from the spec. `check` fails if callers of the last tagged version break and the
+changelog's section Unreleased has neither a section Changed nor a section Removed.
 """
 
 import re
@@ -23,7 +23,7 @@ MODULES = ("", "testing")
 
 
 def surface() -> list[str]:
-    """Return a line for each signature and value; those of values begin with `value`."""
+    """Return a line for each signature and enum value; the lines of values begin with `value`."""
     package = griffe.load(
         "signalwire_tokens",
         search_paths=[ROOT / folder for folder in SOURCES],

@@ -1,4 +1,4 @@
-"""Take new versions of SignalWire's docs pages: the specs, the client generated from them and what follows, or nothing.
+"""Take new versions of SignalWire's docs pages, with the client generated from them and all else, or change nothing.
 
 Usage: python scripts/update_spec.py [SOURCE [SUMMARY]]
 
@@ -37,7 +37,7 @@ OVERLAY, CONFIG, EFFECTIVE = "openapi-overlay.yaml", "generator-config.yaml", "g
 # All that an update may change.
 OUTPUTS = (*(name for page in PAGES for name in (page.copy, page.spec)), "generated", "tests/data/public-api.txt")
 NOT_COPIED = (".git", ".venv*", "node_modules", "dist", "__pycache__", ".*_cache", ".hypothesis", ".coverage*")
-# The tests that a new description may fail. The others are of the wrapper or of these tools, whatever it says.
+# The tests that a new description may break. The others do not depend on it.
 TESTS = ("generated", "models", "fake_space", "calls")
 MEND = "To mend it: edit what is named above, and run the same command again. It changes nothing until all steps pass."
 
@@ -53,8 +53,8 @@ class Report:
     Attributes:
         source: Where the new descriptions come from.
         diff: The lines of the descriptions that differ.
-        notes: What is to be said of the pages.
-        changes: What changed in the API's terms, the gravest first; None if that was not looked for.
+        notes: Remarks about the pages.
+        changes: What changed in the API's terms, the most severe first; None if that was not looked for.
         unoffered: What the new description has and the wrapper does not offer.
         places: The hand-written lines that a person must look at, and the tests that fail, each with the reason.
         failed: The step that failed and why, if one did.
@@ -70,7 +70,7 @@ class Report:
 
     @property
     def breaking(self) -> list[Change]:
-        """The changes that break callers; one that may is taken to do so where the wrapper does not fit any more."""
+        """The changes that break callers, including those that may break them if the wrapper does not fit any more."""
         used = any(place.startswith("`wrapper/") for place in self.places)
         least = Severity.WARNING if used else Severity.BREAKING
         return [change for change in self.changes or () if change.severity >= least]
@@ -121,7 +121,7 @@ class Report:
 
 
 def told(changes: Iterator[Change] | list[Change]) -> list[str]:
-    """Return a line for each change, those that say the same of several places in one."""
+    """Return a line for each change; the same change at several places has one line."""
     places: dict[str, list[str]] = {}
     for change in changes:
         places.setdefault(change.message, []).append(f"`{change.location}`")
@@ -139,7 +139,7 @@ def load_with_lines(path: Path) -> Any:
 
 
 def vendored(root: Path) -> Any:
-    """Return the descriptions that a tree has, as one."""
+    """Return the descriptions that a tree has, merged into one."""
     return merged({page.spec: load(root / page.spec) for page in PAGES if (root / page.spec).exists()})
 
 
@@ -190,7 +190,7 @@ def renames(old: Any, new: Any) -> dict[str, str]:
     before, after = (document.get("components", {}).get("schemas", {}) for document in (old, new))
     found = {}
     for name in before.keys() - after.keys():
-        with contextlib.suppress(RecursionError):  # a schema that holds itself
+        with contextlib.suppress(RecursionError):  # a schema that contains itself
             like = [n for n in after.keys() - before.keys() if shape(after[n], new) == shape(before[name], old)]
             if len(like) == 1:
                 found[name] = like[0]
@@ -240,7 +240,7 @@ def unmatched(work: Path, effective: Any) -> Iterator[str]:
 
 
 def not_offered(document: Any) -> list[str]:
-    """Return what a description has and the wrapper's methods and tokens do not; they have the same names."""
+    """Return what a description has and the wrapper lacks; methods, arguments and fields are compared by name."""
     try:
         from signalwire_tokens import ApiToken, ProjectTokens  # noqa: PLC0415 - while it is being mended, it may not work
     except ImportError as error:
@@ -279,7 +279,7 @@ def properties(holder: Any, document: Any) -> list[str]:
 
 
 def run(step: str, command: list[str], cwd: Path, *, accept: tuple[int, ...] = (0,)) -> str:
-    """Run a command in the copy, and not as a part of the make or the git that runs this; return what it prints."""
+    """Run a command in the copy, without the variables of a make or a git that runs this; return what it prints."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -299,12 +299,12 @@ def run(step: str, command: list[str], cwd: Path, *, accept: tuple[int, ...] = (
 
 
 def interpreter(work: Path) -> str:
-    """Return a Python that has all that this one has, except that the library is the copy's."""
+    """Return a Python that has the packages of this one, but the library of the copy."""
     environment = work / ".venv"
     venv.create(environment, symlinks=os.name != "nt")
     base = {"base": str(environment), "platbase": str(environment)}
     python = str(Path(sysconfig.get_path("scripts", "venv", base), "python"))
-    # A path file within a path that a path file names is not read: the editable install of this one stays out.
+    # Python reads no .pth file in a directory that a .pth file names, so the editable install of this one stays out.
     Path(sysconfig.get_path("purelib", "venv", base), "tools.pth").write_text(sysconfig.get_path("purelib"))
     install = ["pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation", "--editable", "."]
     run("install", [sys.executable, "-m", "uv", *install, "--python", python], work)
@@ -313,7 +313,7 @@ def interpreter(work: Path) -> str:
 
 def generate(work: Path) -> None:
     """Regenerate the client of the copy with the tools of this environment."""
-    # Not remade: it is the environment that runs this.
+    # `--old-file`: make must not rebuild the environment that runs this.
     run("generate", ["make", "generate", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.ready"], work)
 
 
@@ -345,7 +345,7 @@ def examine(work: Path, python: str, report: Report) -> None:
     effective, misfits = fit(spec, overlay)
     report.places += [f"`{OVERLAY}:{overlay['actions'].lc.item(i)[0] + 1}` {problem}" for i, problem in misfits.items()]
     report.places += unmatched(work, effective)
-    # What actions refer to stays for a trial, so that the wrapper is held against what they will say once mended.
+    # For a trial, schemas that actions refer to stay, so that the wrapper is checked as if the actions were mended.
     schemas = effective.get("components", {}).get("schemas", {})
     for name in set(references(effective)) - schemas.keys():
         schemas[name] = before["components"]["schemas"].get(name, {})
@@ -371,7 +371,7 @@ def examine(work: Path, python: str, report: Report) -> None:
 
 
 def changes(work: Path, before: Any, effective: Any) -> list[Change]:
-    """Return what changed where the overlay does not fit: told from the pages, as far as they were there before."""
+    """Return what changed if the overlay does not fit: compare the pages, and for new pages, the effective specs."""
     known = [page for page in PAGES if (ROOT / page.spec).exists()]
     new = [page for page in PAGES if page not in known and (work / page.spec).exists()]
     paged = compare(vendored(ROOT), merged({page.spec: load(work / page.spec) for page in known}))
@@ -384,7 +384,7 @@ def changes(work: Path, before: Any, effective: Any) -> list[Change]:
 
 
 def trial(work: Path, effective: Any) -> None:
-    """Let the copy be generated from a description as it is, without an overlay."""
+    """Prepare the copy to be generated from a description as it is, without an overlay."""
     for page in PAGES:
         (work / page.spec).unlink(missing_ok=True)
     YAML().dump(effective, work / PAGES[0].spec)
@@ -392,7 +392,7 @@ def trial(work: Path, effective: Any) -> None:
 
 
 def check(work: Path, python: str, report: Report) -> None:
-    """Run the tests that a new description may fail; raise StepError if one does."""
+    """Run the tests that a new description may break; raise StepError if one fails."""
     tests = [f"tests/test_{name}.py" for name in TESTS]
     options = ["-q", "--tb=short", "-rfE", "-p", "no:cacheprovider", "-m", "not slow", "-k", "not served and not shell"]
     said = run("tests", [python, "-m", "pytest", *options, *tests], work, accept=(0, 1))
@@ -403,7 +403,7 @@ def check(work: Path, python: str, report: Report) -> None:
 
 
 def follows(root: Path) -> bool:
-    """Tell whether the effective description of a tree is what its pages and its overlay give."""
+    """Return whether the effective description of a tree is what its pages and its overlay give."""
     try:
         result = apply(vendored(root), load(root / OVERLAY))
         name_values(result)

@@ -1,4 +1,4 @@
-"""Take SignalWire's docs pages as they are: the OpenAPI description of each, byte for byte but for CRLF, and the page.
+"""Take SignalWire's docs pages as they are: the page and its OpenAPI description, byte for byte except for CRLF.
 
 Usage: python scripts/vendor_spec.py [SOURCE]
 
@@ -25,12 +25,12 @@ from ruamel.yaml.error import YAMLError
 from compare_specs import operations
 
 PUBLISHED = "https://signalwire.com/docs/apis/rest/project-tokens/"
-# The block is whatever fence holds a description. Those within its own texts are indented, so they do not end it.
+# A description is in a fenced block of any kind. Fences within its texts are indented, so they do not end it.
 FENCED = re.compile(
     rb"^(?P<fence>(?P<mark>[`~])(?P=mark){2,})[^\n]*\n(?P<block>.*?)^(?P=fence)(?P=mark)*[ \t]*$",
     re.MULTILINE | re.DOTALL,
 )
-# Seconds before a page is asked for again, unless the site names them; it may name up to the greatest.
+# The seconds to wait before each retry, unless the site names a wait, and the longest wait that it may name.
 WAITS, LONGEST_WAIT = (2, 8, 30), 60
 PASSING = frozenset({429, 500, 502, 503, 504})
 MOST_REDIRECTS = 5
@@ -69,7 +69,7 @@ PAGES = (
 
 @attrs.frozen
 class Taken:
-    """A page that was read, its description, and what is to be said of either."""
+    """A page that was read, its description, and a note about it."""
 
     page: Page
     content: bytes
@@ -78,9 +78,9 @@ class Taken:
 
 
 def take(source: str, root: Path, sleep: Callable[[float], object] = time.sleep) -> tuple[list[Taken], list[str]]:
-    """Return the pages at `source`, and what is to be said of those that are not there.
+    """Return the pages at `source`, and notes about those that are not there.
 
-    The page create-token must be there, and those that `root` has taken before. For any other the overlay serves.
+    The page create-token must be there, and those that `root` has taken before. The overlay replaces any other.
     """
     if not (source.endswith("/") or Path(source).is_dir()):
         return [taken(PAGES[0], source, sleep)], []
@@ -97,7 +97,7 @@ def take(source: str, root: Path, sleep: Callable[[float], object] = time.sleep)
 
 
 def taken(page: Page, address: str, sleep: Callable[[float], object]) -> Taken:
-    """Read one page; raise PageError where it is not the one that is wanted."""
+    """Read one page; raise PageError if it is not the one that is wanted."""
     try:
         raw = read(address, sleep)
         content = raw.replace(b"\r\n", b"\n")
@@ -130,7 +130,7 @@ def read(address: str, sleep: Callable[[float], object] = time.sleep) -> bytes:
 
 
 def patiently(client: httpx.Client, address: str, sleep: Callable[[float], object]) -> httpx.Response:
-    """Get an address, and try again what may pass."""
+    """Get an address, and retry failures that may be temporary."""
     for wait in WAITS:
         named = ""
         with contextlib.suppress(httpx.TransportError):
@@ -143,7 +143,7 @@ def patiently(client: httpx.Client, address: str, sleep: Callable[[float], objec
 
 
 def ask(client: httpx.Client, address: str) -> httpx.Response:
-    """Get an address, and follow it to others of the same site."""
+    """Get an address, and follow redirects within the same site."""
     response = client.get(address)
     for _ in range(MOST_REDIRECTS):
         following = response.next_request
@@ -156,7 +156,7 @@ def ask(client: httpx.Client, address: str) -> httpx.Response:
 
 
 def extract(page: bytes) -> bytes:
-    """Return the one OpenAPI block of a Markdown page; raise PageError where there is none, or more than one."""
+    """Return the one OpenAPI block of a Markdown page; raise PageError if there is none, or more than one."""
     blocks = [
         found["block"] for found in FENCED.finditer(page) if re.search(rb"^openapi:", found["block"], re.MULTILINE)
     ]
@@ -191,7 +191,7 @@ def check(page: Page, spec: bytes) -> None:
 
 
 def where(spec: bytes, path: list[Any]) -> str:
-    """Return how to find a part of a block, as far as it has a line of its own."""
+    """Return the line of a part of a block, or of the nearest part around it that has a line."""
     document = YAML().load(spec)  # knows its lines
     line = 0
     for key in path:

@@ -1,4 +1,4 @@
-"""Write down what each operation answers when it succeeds, for FakeSpace: the status, and the least body that is valid.
+"""Write what each operation answers when it succeeds, for FakeSpace: the status, and the smallest valid body.
 
 Usage: python scripts/write_answers.py SPEC OUTPUT
 """
@@ -42,7 +42,7 @@ class NoExampleError(Exception):
 
 
 def example(schema: Any, document: Any) -> Any:
-    """Return the least value that a schema allows: what must be there, and nothing else."""
+    """Return the smallest value that a schema allows: what is required, and nothing else."""
     whole = resolved(schema, document)
     kinds = whole.get("type", set())
     if "object" in kinds or "properties" in whole:
@@ -67,7 +67,7 @@ def plain(schema: Any, kinds: set[str]) -> Any:
 
 
 def answer(operation: Any, document: Any) -> tuple[int, Any]:
-    """Return the status and the body of an operation's success; raise NoExampleError where there is no valid body."""
+    """Return the status and the body of an operation's success; raise NoExampleError if no valid body can be made."""
     statuses = success(operation["responses"])
     if not statuses:
         raise NoExampleError("it describes no success")

@@ -1,6 +1,6 @@
 """Mint, change, rotate and revoke SignalWire API tokens without losing or leaking one.
 
-PYTEST_DONT_REWRITE: there is no assertion to rewrite, and an import before pytest starts is no reason to warn.
+PYTEST_DONT_REWRITE: no assertion needs rewriting, so pytest must not warn if this was imported before it started.
 """
 
 from typing import TYPE_CHECKING
@@ -18,8 +18,8 @@ __all__ += ["PermissionDeniedError", "RateLimitError", "RotationError", "SignalW
 
 
 def __getattr__(name: str) -> object:
-    # Imported on first use: httpx is slow to load, and pytest loads this package in every run. By literal imports, as
-    # what freezes an application must see them.
+    # Imported on first use: httpx is slow to load, and pytest loads this package in every run. The imports are literal,
+    # so that tools that freeze an application see them.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import _client, errors, models  # noqa: PLC0415

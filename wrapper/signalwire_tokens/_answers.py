@@ -1,4 +1,4 @@
-"""Reading a response: the result or the error to raise. Redaction, and the sentences about what may exist."""
+"""Reading a response into a result or an error to raise; redacting texts; saying what may exist."""
 
 import contextlib
 import json
@@ -16,13 +16,13 @@ from .models import ApiToken, SecretStr
 E = TypeVar("E", bound=errors.SignalWireError)
 
 MASK = "**********"
-# How much of a text from outside a message repeats.
+# At most this many characters of a text from outside are repeated in a message.
 MAX_TEXT = 500
 REQUEST_ID_HEADERS = ("x-request-id", "x-signalwire-request-id", "request-id", "x-amzn-requestid")
-# The fields of an ErrorDetail, each under all its names.
+# The fields of an ErrorDetail, each with the names that the platform uses for it.
 DETAIL_NAMES = (("type",), ("code",), ("message", "detail", "title", "error"), ("attribute",), ("url", "more_info"))
 CREDENTIALS = "wrong project ID or API token, or a token without the management permission; compare with the dashboard"
-# The error and the advice of a status.
+# The error class and the advice for each status.
 STATUSES: dict[int, tuple[type[errors.APIStatusError], str]] = {
     400: (errors.BadRequestError, ""),
     401: (errors.AuthenticationError, CREDENTIALS),
@@ -31,7 +31,7 @@ STATUSES: dict[int, tuple[type[errors.APIStatusError], str]] = {
     422: (errors.UnprocessableEntityError, ""),
     429: (errors.RateLimitError, "too many requests; call again later"),
 }
-# What to say of a call that may have been carried out, and of one that was not.
+# What messages say if a call may have been carried out, and if it was not.
 EFFECTS = {
     "create": ("a token of this name may exist: look in the dashboard before trying again", "nothing was minted"),
     "update": ("the change may have been made: update again to be sure", "nothing was changed"),
@@ -40,26 +40,26 @@ EFFECTS = {
 
 
 def redact(text: str, secrets: tuple[SecretStr, ...]) -> str:
-    """Mask in a text that came from outside the credentials, and whatever may be a secret of the service."""
+    """Mask the credentials, and anything that may be a secret of the service, in a text from outside."""
     for secret in secrets:
         text = text.replace(secret.get_secret_value(), MASK)
-    # "Basic Constraints" is an extension of certificates.
+    # "Basic Constraints" is an extension of certificates, not a credential.
     return re.sub(r"Basic (?!Constraints)\S+|[A-Za-z0-9_+=-]{40,}", MASK, text)
 
 
 def printable(text: str, secrets: tuple[SecretStr, ...] = ()) -> str:
-    """Redact what came from outside, cut it and put it on one line: it goes into logs and messages."""
+    """Redact a text from outside, shorten it and put it on one line, for logs and messages."""
     return "".join(char if char.isprintable() else " " for char in redact(text, secrets)[:MAX_TEXT])
 
 
 def request_id(attempt: Attempt) -> str | None:
-    """Return the service's name for the request."""
+    """Return the ID that the service gave the request, if any."""
     headers = attempt.headers
     return next((printable(headers[name], attempt.hidden) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
 def failed(kind: type[E], attempt: Attempt, problem: str, *advice: str, applied: bool, **fields: object) -> E:
-    """Return an error that says what failed, what may exist, and what to do next: for notes and log records, too."""
+    """Return an error that says what failed, what may exist and what to do next. Notes and logs use its text, too."""
     call, known = attempt.call, request_id(attempt)
     about = f"token {call.token_id or repr((call.name or '')[:100])}"
     parts = "; ".join(filter(None, (EFFECTS[call.operation][0] if applied else "", *advice)))
@@ -100,14 +100,14 @@ def _status_error(attempt: Attempt) -> errors.SignalWireError:
         advice = f"the service asks to wait {retry_after:g} s"
     if 300 <= status < 400 and (target := printable(attempt.headers.get("location", ""), attempt.hidden)):
         advice = f"it redirects to {target}, and no redirect is followed; check the space"
-    # A client error was refused. A redirect says nothing about the effect, nor does a 408 that a gateway gives.
+    # A 4xx means that the call was refused. A redirect does not say what happened, nor does a 408 from a gateway.
     applied = attempt.applied or not 400 <= status < 500 or status == 408
     fields = {"status_code": status, "errors": details, "retry_after": retry_after}
     return failed(kind, attempt, text, advice, applied=applied, **fields)
 
 
 def _token(attempt: Attempt) -> ApiToken | errors.SignalWireError:
-    """Read a token out of a success, or return the error that keeps all that came."""
+    """Return the token in a success, or the error that keeps the response."""
     call = attempt.call
     try:
         token = call.read(_parse(attempt))
@@ -119,16 +119,16 @@ def _token(attempt: Attempt) -> ApiToken | errors.SignalWireError:
 
 
 def _same(sent: str, told: str) -> bool:
-    """Tell whether a service may have made one name of another: white space, case, normalisation and length aside."""
+    """Return whether two names differ only in white space, case, normalisation or, if `told` is shortened, length."""
     mine, other = ("".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in (sent, told))
-    # Only a limit, of 30 characters or more, shortens a name, or says that it does: "ci" is no "ci-2".
+    # A shortened name has 30 characters or more, or ends in dots or U+FFFD: "ci" is not "ci-2", shortened.
     shortened = other.rstrip(".…\ufffd")
     limited = len(other) >= 30 or other != shortened
     return mine == other or (limited and shortened != "" and mine.startswith(shortened))
 
 
 def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
-    """Return the error that keeps all that came."""
+    """Return the error that keeps the body and what could be read from it."""
     text, fields = b"".join(_body(attempt)).decode("utf-8", "surrogateescape"), _parse(attempt)
     fields = _top_level(text) if fields is None else fields if isinstance(fields, dict) else {}
     token_id, token = (value if isinstance(value, str) else "" for value in map(fields.get, ("id", "token")))
@@ -142,15 +142,15 @@ def _invalid(attempt: Attempt, problem: str) -> errors.SignalWireError:
 
 
 def _body(attempt: Attempt) -> tuple[bytes, bytes]:
-    """Return the body, decompressed as far as it goes and as a token could need, and what could not be."""
+    """Return the body, decompressed as far as possible and needed, and the bytes that could not be decompressed."""
     content = bytes(attempt.content)
-    # The content is looked at first: to search the headers takes longer.
+    # The first byte is checked first, as searching the headers takes longer.
     zipped = content[:1] in {b"\x1f", b"\x78"} and "content-encoding" in attempt.headers
     found, rest = b"", content if zipped else b""
     with contextlib.suppress(zlib.error):
-        # Members follow each other; the cap disarms a bomb.
+        # There may be several members; the limit stops a decompression bomb.
         while rest and len(found) < MAX_BODY:
-            # 32 lets zlib tell gzip from deflate.
+            # 32 lets zlib detect whether it is gzip or deflate.
             member = zlib.decompressobj(32 + zlib.MAX_WBITS)
             found += member.decompress(rest, MAX_BODY - len(found))
             rest = member.unused_data
@@ -164,7 +164,7 @@ def _parse(attempt: Attempt) -> Any:
 
 
 def _top_level(text: str) -> dict[str, str]:
-    """Read the strings of the outermost object, as far as the text goes."""
+    """Return the strings in the outermost object of a text that may be cut off or invalid."""
     fields: dict[str, str] = {}
     depth, string = 0, r'"((?:[^"\\]|\\.)*)"'
     for found in re.finditer(rf"{string}\s*:\s*{string}|{string}|[][{{}}]", text):
@@ -176,7 +176,7 @@ def _top_level(text: str) -> dict[str, str]:
 
 
 def _details(attempt: Attempt) -> tuple[errors.ErrorDetail, ...]:
-    """Read the problems out of an error's body, in any of the shapes that the platform uses."""
+    """Return the problems in an error's body, in any of the shapes that the platform uses."""
     data = _parse(attempt)
     items = data["errors"] if isinstance(data, dict) and isinstance(data.get("errors"), list) else [data]
     details = []
@@ -188,13 +188,13 @@ def _details(attempt: Attempt) -> tuple[errors.ErrorDetail, ...]:
 
 
 def _retry_after(attempt: Attempt) -> float | None:
-    """Read a Retry-After header, seconds or a date, as seconds from now; None if it is neither."""
+    """Return the Retry-After header, seconds or a date, as seconds from now; None if it is neither."""
     value = attempt.headers.get("retry-after", "")
     if re.fullmatch(r"\s*[0-9]{1,20}(\.[0-9]{1,9})?\s*", value):
         return float(value)
     if (until := _date(value)) is None:
         return None
-    # By the service's own clock: this machine's may be wrong.
+    # Compared with the service's own clock, as this machine's may be wrong.
     return max(0.0, (until - (_date(attempt.headers.get("date", "")) or datetime.now(UTC))).total_seconds())
 
 

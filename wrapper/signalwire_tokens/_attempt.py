@@ -1,4 +1,4 @@
-"""An attempt: a request that leaves once, the deadline, and what came of it."""
+"""An attempt: a request that can be sent only once, its deadline and its outcome."""
 
 import contextlib
 import functools
@@ -16,11 +16,11 @@ import httpx
 from ._operations import Call
 from .models import SecretStr
 
-# How much of a response's body is read.
+# At most this many bytes of a response's body are kept.
 MAX_BODY = 1024 * 1024
 
-# The kinds of failure before a connection is made, and the transports that use them for nothing else: aiohttp's calls
-# every lost connection a ConnectTimeout.
+# The failures that happen before a connection is made, and the transports that raise them only then: httpx-aiohttp
+# raises ConnectTimeout for every lost connection.
 REFUSED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 PLAIN = (httpx.HTTPTransport, httpx.AsyncHTTPTransport, httpx.MockTransport)
 # What our own transports raise; other exceptions come from signal handlers.
@@ -31,9 +31,9 @@ _url = functools.lru_cache(httpx.URL)
 
 
 class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncIterator[bytes]):
-    """A request that is its own body, which leaves once: a transport that retries by itself would mint twice.
+    """A request that is its own body and can be sent only once: a transport that retries by itself would mint twice.
 
-    To read it, as mocks and tracing do, is not to send it, and does not make it replayable.
+    Mocks and tracing may read the body: that neither uses it up nor makes it replayable.
     """
 
     def __init__(self, call: Call[Any], origin: str, headers: Callable[..., httpx.Headers], timeout: float) -> None:
@@ -50,7 +50,7 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
         self._taken = True
         yield self._whole
 
-    # No generator: trio warns of an async one that was left half-way.
+    # Not a generator: trio warns about an async generator that was not finished.
     def __aiter__(self) -> Self:
         self._pieces = iter(self)
         return self
@@ -71,13 +71,13 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
 
     @property
     def content(self) -> bytes:
-        """The body, once it was read."""
+        """The body; an error until it has been read."""
         if not self._was_read:
             raise httpx.RequestNotRead
         return self._whole
 
     def left(self) -> float:
-        """Return the seconds that are left of the time that begins with the first wait; raise TimeoutError for none."""
+        """Return the seconds left, counted from the first call of this; raise TimeoutError if there are none."""
         now = time.monotonic()
         self._end = self._end or now + self.timeout
         if now >= self._end:
@@ -85,59 +85,59 @@ class Request(httpx.Request, httpx.SyncByteStream, httpx.AsyncByteStream, AsyncI
         return self._end - now
 
     def sent(self, failure: BaseException, transport: object) -> bool:
-        """Tell whether the service may have the whole request, after this failure."""
+        """Return whether the service may have the whole request, after this failure."""
         plain, seen = type(transport) in PLAIN, self._taken or self._was_read
-        # Who read the body may have sent it, if not by httpx; one without a body may leave before a body is asked for.
+        # A transport not of httpx may have sent a body that it read, and a request without a body without reading it.
         if isinstance(failure, REFUSED) and (plain or not seen):
             return False
         return seen or not (self._whole or (plain and isinstance(failure, EXPECTED)))
 
 
-# That of the sync attempt in this thread, for its TLS socket to read.
+# The request of the sync attempt in this thread; its TLS socket reads the deadline from it.
 current: ContextVar[Request | None] = ContextVar("signalwire_tokens.request", default=None)
 
 
 class Attempt:
-    """A request of a call, and what came of it: a response, whole or in part, or the reason for which none came.
+    """A request of a call and its outcome: a response, whole or in part, or the reason why there is none.
 
     `hidden` is what no text may repeat. `applied`: an earlier attempt may have been carried out.
     """
 
-    # Below any status until a response comes.
+    # Negative until a response arrives.
     status, headers = -1, httpx.Headers()
     sent = cut_off = late = fresh = False
     reason = advice = ""
 
     def __init__(self, call: Call[Any], request: Request, hidden: tuple[SecretStr, ...], *, applied: bool) -> None:
         self.call, self.request, self.hidden, self.applied = call, request, hidden, applied
-        # What the caller is handling is his own.
+        # An exception that the caller is already handling is no part of this attempt's failure.
         self.outer, self.content, self.opened = sys.exc_info()[1], bytearray(), list[Any]()
 
     async def trace(self, event: str, about: dict[str, Any]) -> None:
-        """Keep a connection that is opened: httpcore forgets to close one whose TLS handshake is cancelled."""
+        """Keep each opened connection, to close it: httpcore does not if its TLS handshake is cancelled."""
         if event == "connection.connect_tcp.complete":
             self.opened.append(about["return_value"])
 
     def begin(self, response: httpx.Response) -> Any:
-        """Keep the head of a response; return its body's stream."""
+        """Keep the status and the headers of a response; return the stream of its body."""
         self.status, self.headers = response.status_code, response.headers
-        # A transport that was passed in may have read it already.
+        # An external transport may have read it already.
         return httpx.ByteStream(response.content) if response.is_stream_consumed else response.stream
 
     def feed(self, chunk: bytes) -> bool:
-        """Keep a piece of the response's body and tell whether more is wanted."""
+        """Keep a piece of the response's body; return whether more is wanted."""
         self.content += chunk[: MAX_BODY - len(self.content)]
         return len(self.content) < MAX_BODY
 
     def fail(self, failure: BaseException, transport: object, proxy: str) -> None:
-        """Keep what there is to say of a failure, and nothing of the failure: its frames hold the credentials."""
+        """Keep what messages say about a failure, but not the exception: its frames hold the credentials."""
         # httpx-aiohttp calls every lost connection a ConnectTimeout; its cause says what it was.
         chain = sorted(links(failure, self.outer), key=lambda link: not type(link).__module__.startswith("aiohttp"))
         kinds = [type(link) for link in chain]
         self.cut_off = self.status >= 0
         self.sent = self.cut_off or self.request.sent(failure, transport)
         self.late = issubclass(kinds[0], (httpx.TimeoutException, TimeoutError))
-        # Some transports leave it to the cause to say why.
+        # Some transports give the reason only in the cause.
         link = next(filter(text_of, chain), failure)
         # Parsers quote what they could not read, which may be a new token.
         text = re.split(r"""(?:bytearray\()?\bb['"]|["{<]""", text_of(link))[0] if self.sent else text_of(link)
@@ -149,14 +149,14 @@ class Attempt:
 
 
 def text_of(link: BaseException) -> str:
-    # An exception of somebody's own may have no text.
+    # The `__str__` of somebody else's exception may raise.
     with contextlib.suppress(Exception):
         return str(link)
     return ""
 
 
 def links(failure: BaseException | None, outer: BaseException | None) -> Iterator[BaseException]:
-    """Yield a failure and what is behind it, each once, up to what the caller is handling."""
+    """Yield a failure and the exceptions behind it, each once, up to the one that the caller is already handling."""
     seen: list[BaseException] = []
     while failure is not None and failure is not outer and not any(failure is known for known in seen):
         seen.append(failure)

@@ -1,4 +1,4 @@
-"""The two clients: public methods and their documentation. What they do stands in the modules below."""
+"""The two clients: public methods and their documentation. The logic is in the modules that this one imports."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .models import ApiToken, Id, Permissions
 class ProjectTokens(Rotating[httpx.BaseTransport]):
     """Creates, changes, rotates and deletes the API tokens of a SignalWire project.
 
-    Safe to share between threads and over a fork. Close it, or use it as a context manager: what is in flight then
-    finishes. A call is retried only where that cannot mint twice: if its body was never sent, or after a 429; an update
+    Safe to share between threads and over a fork. Close it, or use it as a context manager; calls in flight still
+    finish. A call is retried only where that cannot mint twice: if its body was never sent, or after a 429; an update
     or a delete also after a 502, 503 or 504, a timeout or a broken connection.
 
     Args:
@@ -26,15 +26,15 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
             `http://` for loopback hosts only. Default: the environment variable `SIGNALWIRE_SPACE`.
         project_id: The project's ID. Default: `SIGNALWIRE_PROJECT_ID`.
         api_token: An API token of the project with the `management` permission. Default: `SIGNALWIRE_API_TOKEN`.
-        timeout: The seconds for each address that a connection is tried to, and for all of an attempt that follows.
-            On plain HTTP and with a `transport` they bound each wait, and the body of the response in all. Default: 30.
+        timeout: The limit in seconds for connecting to each address, and again for all the rest of an attempt. On
+            plain HTTP and with a `transport`, it bounds each wait, and the whole body of the response. Default: 30.
         max_retries: How often a call is retried, after a wait of up to 60 seconds each time. Default: 2.
-        transport: What sends, such as `httpx.HTTPTransport(proxy=...)`. All calls share it; it is never closed here.
-            Default: transports of its own, one for each call in flight.
+        transport: An `httpx` transport to send with, such as `httpx.HTTPTransport(proxy=...)`. All calls share it, and
+            the client never closes it. Default: transports of the client's own, one for each call in flight.
 
     Raises:
         ConfigurationError: A value is missing, empty or malformed.
-        TypeError, ValueError: `timeout`, `max_retries` or `transport` is not of the right kind.
+        TypeError, ValueError: An argument has the wrong type, or `timeout` or `max_retries` is out of range.
 
     Example:
         >>> with ProjectTokens("example", project_id, api_token) as tokens:
@@ -47,20 +47,21 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
     def create(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None
     ) -> ApiToken:
-        """Mint a token. Store its secret at once: no call is known to show it again but, perhaps, `update`.
+        """Mint a token. Store its secret at once: no call shows it again, except perhaps `update`.
 
         Args:
-            name: What the token is called; not blank.
+            name: The name of the token; not blank.
             permissions: One or more of `Permission`, as members or strings.
             subproject_id: A subproject of this project to mint for. Default: this project itself.
-            store: Called with the token; must have persisted it when it returns. If it raises, the token is deleted
-                and the error goes on; if it is interrupted or cancelled, the token stays, and the log and a note on
-                the exception name it. Default: the caller stores it.
+            store: A function that is called with the token, and must have persisted it when it returns. If it raises,
+                the token is deleted and its error is raised. If it is interrupted or cancelled, the token stays; the
+                log and a note on the exception name it. Default: the caller stores it.
 
         Raises:
-            TypeError, ValueError: An argument cannot be right; nothing was sent.
-            SignalWireError: The call failed, or a token that could not be stored was not deleted either. If
-                `may_have_applied` is true, a token of this name may exist.
+            TypeError, ValueError: An argument is invalid; nothing was sent. Or `store` returned an awaitable, which
+                counts as a failure of `store`.
+            SignalWireError: The call failed, or the token could neither be stored nor deleted. If `may_have_applied` is
+                true, a token of this name may exist.
 
         Example:
             >>> tokens.create("ci-deploy", [Permission.CALLING, "messaging"]).token
@@ -69,18 +70,18 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         return run(self._create(_operations.create(name, permissions, subproject_id), store))
 
     def update(self, token_id: Id, *, name: str | None = None, permissions: Permissions | None = None) -> ApiToken:
-        """Change a token's name, its permissions, or both. Its secret stays.
+        """Change a token's name, its permissions, or both. Its secret stays the same.
 
-        The response is documented to return the secret too, though nobody has tried it on a live space: where the ID of
-        a token is known and its secret is lost, this is the way to recover it.
+        SignalWire documents that the response contains the secret, too. So this may recover a lost secret if the ID of
+        the token is known; nobody has tried it on a live space.
 
         Args:
             token_id: The ID of the token.
-            name: The new name. Default: as it is.
-            permissions: What replaces the present permissions. Default: as they are.
+            name: The new name. Default: unchanged.
+            permissions: The permissions that replace the present ones. Default: unchanged.
 
         Raises:
-            TypeError, ValueError: An argument cannot be right, or there is nothing to change; nothing was sent.
+            TypeError, ValueError: An argument is invalid, or there is nothing to change; nothing was sent.
             SignalWireError: The call failed; a `NotFoundError` if there is no such token.
 
         Example:
@@ -94,7 +95,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
 
         Args:
             token_id: The ID of the token.
-            missing_ok: Whether it is fine if there is no such token. Default: it is a `NotFoundError`.
+            missing_ok: Whether to succeed if there is no such token. Default: raise a `NotFoundError`.
 
         Raises:
             TypeError, ValueError: `token_id` is no UUID; nothing was sent.
@@ -108,18 +109,18 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
     def rotate(
         self, token_id: Id, name: str, permissions: Permissions, *, store: Store, subproject_id: Id | None = None
     ) -> ApiToken:
-        """Put a new token in an old one's place. At every moment, a token that is stored works.
+        """Replace an old token with a new one. At every moment, a stored token works.
 
         Args:
             token_id: The ID of the old token. It is deleted once the new one is stored.
-            name, permissions, subproject_id: Of the new token, as for `create`.
-            store: As for `create`. It must overwrite the old secret as its last act: if it raises after that, the token
-                that it stored is deleted.
+            name, permissions, subproject_id: As for `create`; they are those of the new token.
+            store: As for `create`. It must overwrite the old secret in its last step: if it raises after that, the
+                token that it stored is deleted.
 
         Raises:
-            TypeError, ValueError: An argument cannot be right; nothing was sent.
+            TypeError, ValueError: As for `create`.
             RotationError: The new token is stored, but the old one could not be deleted.
-            SignalWireError: The new token could not be created, or not be deleted after `store` had failed.
+            SignalWireError: The new token could not be created, or `store` failed and it could not be deleted.
 
         Example:
             >>> tokens.rotate(old_id, "ci", ["fax"], store=lambda new: vault.write("ci", new.token.get_secret_value()))
@@ -127,13 +128,13 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         return run(self._rotate(token_id, _operations.create(name, permissions, subproject_id), store))
 
     def temporary(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> Temporary:
-        """Mint a token for the time of a `with` block and delete it on every way out. Arguments are those of `create`.
+        """Mint a token for a `with` block, and delete it however the block ends. Arguments are those of `create`.
 
-        The token stays where no Python code runs on the way out: after `SIGKILL`, `os._exit` or a power cut. A child of
-        fork deletes nothing. Each call is for one block: to enter it again is a `RuntimeError`.
+        The token stays if no Python code runs at the end: after `SIGKILL`, `os._exit` or a power cut. A forked child
+        process deletes nothing. Each call is for one block: entering it again raises a `RuntimeError`.
 
         Raises:
-            SignalWireError: The token could not be created, or not be deleted: then the error names its ID.
+            SignalWireError: The token could not be created; or it could not be deleted, and the error names its ID.
 
         Example:
             >>> with tokens.temporary("job", ["messaging"]) as token:
@@ -142,7 +143,7 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
         return Temporary(_operations.create(name, permissions, subproject_id), self._call, self._revoke, self._log)
 
     def close(self) -> None:
-        """Close the connections that are idle; each call in flight closes its own. Closing twice does no harm."""
+        """Close the idle connections; each call in flight closes its own. Closing twice does no harm."""
         run(self._transports.close())
 
     def __enter__(self) -> Self:
@@ -155,9 +156,9 @@ class ProjectTokens(Rotating[httpx.BaseTransport]):
 class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
     """Creates, changes, rotates and deletes the API tokens of a SignalWire project, with asyncio or trio.
 
-    As `ProjectTokens`, awaited: see there. Safe to share between tasks, event loops and over a fork. Close it, or use
-    it as an async context manager. `transport` is an `httpx.AsyncBaseTransport`; `timeout` bounds an attempt in all. 64
-    calls are in flight at once; the others wait for their turn, with which their time begins.
+    As `ProjectTokens`, awaited: see there. Safe to share between tasks and event loops, and over a fork. Close it, or
+    use it as an async context manager. `transport` is an `httpx.AsyncBaseTransport`; `timeout` bounds a whole attempt.
+    At most 64 calls of an event loop are in flight at once; the others wait, and their time begins with their turn.
 
     Example:
         >>> async with AsyncProjectTokens("example", project_id, api_token) as tokens:
@@ -171,7 +172,7 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
     async def create(
         self, name: str, permissions: Permissions, *, subproject_id: Id | None = None, store: Store | None = None
     ) -> ApiToken:
-        """Mint a token. As `ProjectTokens.create`, awaited, and so is what `store` returns."""
+        """Mint a token. As `ProjectTokens.create`, awaited; an awaitable that `store` returns is awaited, too."""
         return await self._create(_operations.create(name, permissions, subproject_id), store)
 
     async def update(
@@ -187,11 +188,11 @@ class AsyncProjectTokens(Rotating[httpx.AsyncBaseTransport]):
     async def rotate(
         self, token_id: Id, name: str, permissions: Permissions, *, store: Store, subproject_id: Id | None = None
     ) -> ApiToken:
-        """Put a new token in an old one's place. As `ProjectTokens.rotate`, awaited, and so is what `store` returns."""
+        """Replace an old token with a new one. As `ProjectTokens.rotate`, awaited; `store` is as for `create`."""
         return await self._rotate(token_id, _operations.create(name, permissions, subproject_id), store)
 
     def temporary(self, name: str, permissions: Permissions, *, subproject_id: Id | None = None) -> AsyncTemporary:
-        """Mint a token for the time of an `async with` block. As `ProjectTokens.temporary`."""
+        """Mint a token for an `async with` block. As `ProjectTokens.temporary`."""
         return AsyncTemporary(_operations.create(name, permissions, subproject_id), self._call, self._revoke, self._log)
 
     async def aclose(self) -> None:

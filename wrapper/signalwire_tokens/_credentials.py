@@ -13,7 +13,7 @@ import httpx
 from .errors import ConfigurationError
 from .models import SecretStr
 
-# The arguments, each with the environment variable that stands in for it.
+# The arguments, each with the environment variable that is read if it is not given.
 VARIABLES = {name: f"SIGNALWIRE_{name.upper()}" for name in ("space", "project_id", "api_token")}
 NO_SPACE = (
     "space (or SIGNALWIRE_SPACE) is no space: expected example, example.signalwire.com or an https:// URL without user "
@@ -28,7 +28,7 @@ Masked = SecretStr | type | None
 
 
 def masked(*given: Any) -> list[Masked]:
-    """Mask what was given; of what is neither a string nor a UUID keep the type, for `resolve` to refuse."""
+    """Mask the values. Keep only the type of one that is no string or UUID, so that `resolve` can refuse it."""
     plain = [v.get_secret_value() if hasattr(v, "get_secret_value") else v for v in given]
     return [SecretStr(str(v)) if isinstance(v, (str, UUID)) else None if v is None else type(v) for v in plain]
 
@@ -36,8 +36,8 @@ def masked(*given: Any) -> list[Masked]:
 def resolve(*given: Masked) -> tuple[str, str, SecretStr, tuple[SecretStr, ...]]:
     """Return where requests go, the project's ID, the Authorization header, and what no text may show.
 
-    Fill what is None from the environment and check it all; raise ConfigurationError for what is amiss. Space, project
-    and token come masked, as people mix them up, and no message repeats what was given.
+    Take a value that is None from the environment, and check all values; raise ConfigurationError or TypeError for a
+    wrong one. Space, project and token are masked here, as people mix them up, and no message repeats a value.
     """
     asked = {name: variable for value, (name, variable) in zip(given, VARIABLES.items(), strict=True) if value is None}
     if missing := {name: variable for name, variable in asked.items() if variable not in os.environ}:
@@ -52,9 +52,9 @@ def resolve(*given: Masked) -> tuple[str, str, SecretStr, tuple[SecretStr, ...]]
     pair = f"{user.get_secret_value()}:{password.get_secret_value()}"
     encoded = base64.b64encode(pair.encode()).decode()
     escaped = json.dumps(password.get_secret_value())[1:-1]
-    # A part of one must not be masked before the whole; and what is as short as a word is no token.
+    # Longer values come first: masking a part of one would leave the rest. A value as short as a word is no token.
     hidden = [f"Basic {encoded}", encoded, encoded.rstrip("="), pair, escaped, password.get_secret_value()]
-    # People swap the project ID and the API token.
+    # Only a UUID is shown, as people swap the project ID and the API token.
     shown = user.get_secret_value() if re.fullmatch(AN_ID, user.get_secret_value()) else str(user)
     return origin, shown, SecretStr(f"Basic {encoded}"), tuple(SecretStr(h) for h in hidden if len(h) > 7)
 
@@ -76,10 +76,10 @@ def _value(argument: str, given: Masked) -> SecretStr:
 
 
 def _origin(given: SecretStr) -> str | None:
-    # Raises nothing, as this frame holds the space unmasked, and with it what it was mixed up with.
+    # Raises nothing, as this frame holds the unmasked value, which may be an API token by mistake.
     space = given.get_secret_value()
     if re.fullmatch(LABEL, space):
-        # A UUID or 40 characters are no name: they would carry a project ID or an API token into the DNS.
+        # A UUID or 40 characters without a hyphen are no name: a DNS lookup could expose a project ID or an API token.
         return None if re.fullmatch(rf"{AN_ID}|[^-]{{40,}}", space) else f"https://{space.lower()}.signalwire.com"
     try:
         url = httpx.URL(space if "://" in space else f"https://{space}")

@@ -1,6 +1,6 @@
-"""The calls of the service as pure values: what to send, and how a success reads. Nothing here does I/O.
+"""The calls of the service as pure values: what to send, and how to read a success. Nothing here does I/O.
 
-Nothing else calls `signalwire_rest`, so a rename upstream ends here.
+Nothing else calls `signalwire_rest`, so a rename upstream changes only this module.
 """
 
 from typing import Any, Generic, NamedTuple, TypeVar, cast
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Call(NamedTuple, Generic[T]):
-    """One call: what it is, what it is about, and what to send. `T` is what a success gives."""
+    """One call: its operation, the token that it is about, and what to send. `T` is the type of its result."""
 
     operation: str
     request: dict[str, Any]
@@ -26,21 +26,21 @@ class Call(NamedTuple, Generic[T]):
     missing_ok: bool = False
 
     def read(self, fields: Any) -> ApiToken:
-        """Make a token of a success; one that lacks it ends in an AttributeError, KeyError, TypeError or ValueError."""
-        # Examples of what else the description requires: no token is lost over what is not read here.
+        """Return the token in a success; raise AttributeError, KeyError, TypeError or ValueError if there is none."""
+        # Required fields that are not read here come from an example: no token is lost because one of them is missing.
         response = TokenResponse.from_dict(CREATE_TOKEN[1] | {name: fields[name] for name in ApiToken.__match_args__})
-        # Blank or a mask, of whatever characters, it is no secret; and no token is minted without permissions.
+        # Without a letter or a digit it is blank or a mask, and no secret. No token is minted without permissions.
         granted = isinstance(fields["permissions"], list) and (self.token_id or response.permissions)
         if not (granted and any(map(str.isalnum, response.token))):
             raise ValueError
-        # What the service grants can be sent back as it is; what is no string is left to the model to refuse.
+        # Permissions from the service can be sent back as they are. ApiToken refuses one that is no string.
         permissions = (UnlistedPermission(p) if type(p) is str else cast("Any", p) for p in response.permissions)
         return ApiToken(response.id, response.name, tuple(permissions), SecretStr(response.token))
 
 
-# The model takes the enum alone, and an UnlistedPermission serves in its place: hence Any, here and below.
+# The generated model is typed for the enum alone, but an UnlistedPermission works as well: hence Any, here and below.
 def create(name: str, permissions: Permissions, subproject_id: Id | None) -> Call[ApiToken]:
-    """Describe the minting of a token; raise TypeError or ValueError for arguments that cannot be right."""
+    """Describe the minting of a token; raise TypeError or ValueError for an invalid argument."""
     granted: Any = parse_permissions(permissions)
     subproject = UNSET if subproject_id is None else _checked_id("subproject_id", subproject_id)
     request = CreateTokenRequest(name=_checked_name(name), permissions=granted, subproject_id=subproject)
@@ -48,8 +48,8 @@ def create(name: str, permissions: Permissions, subproject_id: Id | None) -> Cal
 
 
 def update(token_id: Id, name: str | None, permissions: Permissions | None) -> Call[ApiToken]:
-    """Describe a change of a token; raise TypeError or ValueError for arguments that cannot be right."""
-    # Here, as nothing else needs it.
+    """Describe a change of a token; raise TypeError or ValueError for an invalid argument."""
+    # Imported here, as only an update needs it.
     from signalwire_rest.models import UpdateTokenRequest  # noqa: PLC0415
 
     if name is None and permissions is None:
@@ -61,7 +61,7 @@ def update(token_id: Id, name: str | None, permissions: Permissions | None) -> C
 
 
 def delete(token_id: Id, *, missing_ok: bool = False) -> Call[None]:
-    """Describe the deletion of a token; raise TypeError or ValueError for an ID that cannot be right."""
+    """Describe the deletion of a token; raise TypeError or ValueError for an invalid ID."""
     token = _checked_id("token_id", token_id)
     return Call("delete", delete_token._get_kwargs(token), token, missing_ok=missing_ok)
 
@@ -77,11 +77,11 @@ def _checked_name(name: str) -> str:
 
 
 def _checked_id(argument: str, value: Id) -> UUID:
-    """Return an ID as a UUID; raise TypeError or ValueError, if none."""
+    """Return an ID as a UUID; raise TypeError or ValueError if it is none."""
     if not isinstance(value, (UUID, str)):
         raise TypeError(f"{argument} must be a UUID or a str, such as the id of a token, not {type(value).__name__}")
     try:
         return UUID(str(value))
     except ValueError:
-        # Not repeated: a secret is easily passed for an ID.
+        # The message does not repeat the value, which may be a secret by mistake.
         raise ValueError(f"{argument} is no UUID; expected an ID such as {UUID(int=0)}, not a secret") from None

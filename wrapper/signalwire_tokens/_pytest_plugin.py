@@ -1,4 +1,4 @@
-"""The pytest fixture `signalwire_space`, and what keeps a test's connections on this machine.
+"""The pytest fixture `signalwire_space`, and the guard that keeps a test's connections on this machine.
 
 Every pytest run loads this, so nothing big is imported until it is used.
 """
@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    # After the test itself, unless that failed.
+    # This runs after the test itself, unless the test failed.
     space = item.stash.get(_SPACE, None)
     if space is not None and space.unused_faults:
         pytest.fail(
@@ -46,7 +46,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 @pytest.fixture
 def _signalwire_guard(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let nothing leave this machine."""
+    """Refuse connections beyond this machine, except to hosts that are allowed."""
     allowed = list(request.config.getini(_NAME))
     for marker in request.node.iter_markers(_NAME):
         allowed += marker.args
@@ -60,18 +60,18 @@ def signalwire_space(
     _signalwire_guard: None,  # before the next, so that a test's own patches are undone before the guard is
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[FakeSpace]:
-    """Serve a fresh FakeSpace that `ProjectTokens()` finds by the environment, and let nothing leave this machine.
+    """Serve a fresh FakeSpace that `ProjectTokens()` finds by the environment; refuse connections beyond the machine.
 
-    `signalwire_space.tokens` is what exists, `signalwire_space.requests` what came, and `signalwire_space.fail_next()`
-    scripts a fault; a fault that meets no request fails the test. The setting and the marker `signalwire_allow_hosts`
-    let a test reach other hosts, such as a database's.
+    `signalwire_space.tokens` holds the tokens that exist, and `signalwire_space.requests` the requests received.
+    `signalwire_space.fail_next()` scripts a fault; a fault that meets no request fails the test. The setting and the
+    marker `signalwire_allow_hosts` let a test reach other hosts, such as that of a database.
 
     Example:
         >>> def test_deploy(signalwire_space):
         ...     deploy()
         ...     assert [token.name for token in signalwire_space.tokens.values()] == ["ci-deploy"]
     """
-    # A run that does not ask for it must not wait for what it imports.
+    # Imported here, so that a run without this fixture does not wait for it.
     from .testing import FakeSpace  # noqa: PLC0415
 
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -87,9 +87,9 @@ def signalwire_space(
 
 
 # An audit hook sees all sockets of Python, whoever opens them and whatever has replaced their methods. It cannot be
-# removed, so it is added once, when it is first needed, and heeds the guards that are active. What it sees too late or
-# not at all is refused by methods that are replaced meanwhile: a socket looks names up before it tells of them, and
-# uvloop opens sockets of its own.
+# removed, so it is added once, when it is first needed, and checks the guards that are active. It is called too late
+# where a socket resolves a name itself, and not at all for the sockets of uvloop. So while a guard is active, the
+# methods that do this are replaced, too.
 
 _HERE = {"", "localhost", "ip6-localhost", "ip6-loopback"}
 
@@ -113,9 +113,9 @@ def _guard(allowed: Iterable[str]) -> Iterator[None]:
 
 
 def _addresses(host: str) -> Iterator[str]:
-    """Yield a host as it is written, and its addresses: those are what is connected to."""
+    """Yield a host as it is written, and its addresses, as connections are made to addresses."""
     yield _normal(host)
-    # One that has none now is refused by its addresses later.
+    # If the name cannot be resolved now, connections to its addresses are refused later.
     with contextlib.suppress(OSError):
         for *_, address in socket.getaddrinfo(host, None):
             yield _normal(str(address[0]))
@@ -131,7 +131,7 @@ def _heed(event: str, args: tuple[Any, ...]) -> None:
         _EVENTS[event](*args)
 
 
-# The events of going out. Names count: asking a name server is going out already.
+# The events of an outgoing connection. Looking up a name is one, as it asks a name server.
 _EVENTS: dict[str, Callable[..., None]] = {
     "socket.connect": lambda this, address: _heed_address(address, this.family),
     "socket.sendto": lambda this, address: _heed_address(address, this.family),
@@ -145,7 +145,7 @@ _heed.__cantrace__ = True  # type: ignore[attr-defined]
 
 
 def _heed_address(address: object, family: int) -> None:
-    # Other families, such as Unix sockets, stay on this machine; what is connected sends without an address.
+    # Other families, such as Unix sockets, stay on this machine; a connected socket sends without an address.
     if isinstance(address, tuple) and address and family in {socket.AF_INET, socket.AF_INET6}:
         _refuse_beyond(address[0])
 
@@ -180,7 +180,7 @@ def _is_here(name: str) -> bool:
 
 
 def _owners() -> Iterator[tuple[type, dict[str, Callable[..., object]]]]:
-    """Yield the classes whose methods are replaced, and for each method what finds the address in its arguments."""
+    """Yield the classes whose methods are replaced, and for each method a function that finds the address."""
     yield (
         socket.socket,
         {
@@ -190,7 +190,7 @@ def _owners() -> Iterator[tuple[type, dict[str, Callable[..., object]]]]:
             "sendmsg": lambda _buffers, _ancillary=(), _flags=0, address=None: address,
         },
     )
-    # Where it is installed, also for what imports it later.
+    # If it is installed; code that imports it later is guarded, too.
     with contextlib.suppress(ImportError):
         yield (
             importlib.import_module("uvloop").Loop,
@@ -207,7 +207,7 @@ def _replaced(owner: type, finders: dict[str, Callable[..., object]]) -> Iterato
     def guarded(original: Callable[..., Any], find: Callable[..., object]) -> Callable[..., Any]:
         @functools.wraps(original)
         def call(this: Any, *args: Any, **kwargs: Any) -> Any:
-            # One that others still call after its time is of no effect. What does not fit is refused by Python.
+            # If others still call this after the guard has ended, it refuses nothing. Python refuses wrong arguments.
             with contextlib.suppress(TypeError, LookupError):
                 _heed_address(find(*args, **kwargs), getattr(this, "family", socket.AF_INET))
             return original(this, *args, **kwargs)
@@ -222,6 +222,6 @@ def _replaced(owner: type, finders: dict[str, Callable[..., object]]) -> Iterato
         yield
     finally:
         for name, method in ours.items():
-            # Not what somebody else has put there meanwhile.
+            # A method that somebody else has put there meanwhile stays.
             if vars(owner).get(name) is method:
                 setattr(owner, name, before[name]) if name in before else delattr(owner, name)

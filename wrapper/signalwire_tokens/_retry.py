@@ -1,4 +1,4 @@
-"""The retry policy: given a failure, how long to wait before the next attempt, or to give up."""
+"""The retry policy: how long to wait after a failure before the next attempt, or whether to give up."""
 
 from .errors import APIConnectionError, SignalWireError
 
@@ -6,10 +6,10 @@ LONGEST_WAIT = 60.0
 
 
 def wait(failure: SignalWireError, attempt: int, random: float, *, cut_off: bool) -> float | None:
-    """Return the seconds to wait before the next attempt, or None if there must be none.
+    """Return the seconds to wait before the next attempt, or None to give up.
 
-    `attempt` counts from 0. `random`, from 0 to 1, keeps clients that failed together from coming back together.
-    `cut_off`: the response was not whole.
+    `attempt` counts from 0. `random`, from 0 to 1, keeps clients that failed together from retrying together.
+    `cut_off`: the response was not complete.
     """
     status = getattr(failure, "status_code", None)
     lost = isinstance(failure, APIConnectionError) or (cut_off and status is None)

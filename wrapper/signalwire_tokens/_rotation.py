@@ -19,7 +19,7 @@ Method: TypeAlias = Callable[..., Any]
 
 
 async def _refused(stored: object) -> None:
-    # Or Python warns that it was never awaited.
+    # Closed, or Python warns that it was never awaited.
     getattr(stored, "close", bool)()
     raise TypeError("store returned an awaitable, so nothing is stored; AsyncProjectTokens awaits it")
 
@@ -29,11 +29,11 @@ async def _entered(_new: object) -> NoReturn:
 
 
 class Rotating(Sender[Transport]):
-    """What mints, stores and deletes in one step."""
+    """The calls that combine minting, storing and deleting."""
 
     async def _create(self, new: _operations.Call[ApiToken], store: Store | None, stays: str = "") -> ApiToken:
-        """Mint a token and let `store` persist it: what cannot be stored is deleted. `stays` names what it replaces."""
-        # Only a rotation must have one.
+        """Mint a token, let `store` persist it, and delete it if that fails. `stays`: what to say of the old token."""
+        # Only a rotation must have a store.
         if not callable(store) and (store is not None or stays):
             raise TypeError(f"store must be a function that takes the new token, not {type(store).__name__}")
         if store is not None and (inspect.isgeneratorfunction(store) or inspect.isasyncgenfunction(store)):
@@ -47,17 +47,17 @@ class Rotating(Sender[Transport]):
                 if store is not None and inspect.isawaitable(stored := store(created)):
                     await (stored if self._transports.awaits else _refused(stored))
             except Exception as failure:
-                # A child of fork that leaves the store of its parent has nothing to delete or to say.
+                # A forked child that leaves its parent's `store` must neither delete nor report the token.
                 if process == os.getpid():
                     going, held = await self._revoke(created, failure, "store"), None
                     if going:
                         raise going from failure
                     text = f"the new token {created.id} was deleted again{stays}"
-                    # As of a deletion: an inventory would take a second `create` for a token that exists.
+                    # Logged as a deletion: an inventory would read a second `create` as a token that exists.
                     self._log(logging.INFO, text, _operations.delete(created.id), leaving=failure)
                 raise
         except BaseException as failure:
-            # What is stored must work, and nobody knows whether it is this one.
+            # The stored token must work, and nobody knows whether it is this one: nothing is deleted.
             if held and process == os.getpid():
                 text = f"interrupted by {type(failure).__name__}: the new token {held.id} exists and may be stored"
                 self._log(logging.ERROR, f"{text}{stays}; delete what is not in use", new, held, leaving=failure)
@@ -80,9 +80,9 @@ class Rotating(Sender[Transport]):
         return token
 
     async def _revoke(self, token: ApiToken, leaving: BaseException | None, what: str) -> BaseException | None:
-        """Delete a token that nobody needs, in the midst of a cancellation too; if that fails, one error says all.
+        """Delete a token that nobody needs, even during a cancellation; if that fails, one error says everything.
 
-        `leaving` is what ended `what`, the store or the block. Return what is to be raised, once all is told.
+        `leaving` is the exception that ended `what`, the store or the block. Return the exception to raise, if any.
         """
         deletion, going = _operations.delete(token.id, missing_ok=True), None
         try:
@@ -90,13 +90,13 @@ class Rotating(Sender[Transport]):
                 try:
                     await self._call(deletion, begun=True)
                 except self._transports.cancellation() as cancellation:
-                    # One of asyncio itself comes through a shield.
+                    # asyncio's own cancellation passes through a shield of anyio.
                     going = cancellation
                     await self._call(deletion, begun=True)
         except BaseException as failure:  # noqa: BLE001 - the caller raises it
             ended = f"{what} failed with {type(leaving).__name__}, and then " if isinstance(leaving, Exception) else ""
             text = f"token {token.id} may still exist, delete it: {ended}{text_of(failure) or type(failure).__name__}"
-            # An interruption goes on; before any other error goes that a token exists.
+            # An interruption is raised as it is. Any other error gives way to the one that says that a token may exist.
             going = going or (None if isinstance(leaving, Exception) else leaving)
             going = going if isinstance(failure, SignalWireError) else failure
             self._log(logging.ERROR, text, deletion, leaving=going, token_name=token.name)
@@ -107,11 +107,11 @@ class Rotating(Sender[Transport]):
 
 
 class AsyncTemporary:
-    """A token for the time of a block, deleted on every way out."""
+    """A token for a block, deleted however the block ends."""
 
     def __init__(self, new: _operations.Call[ApiToken], mint: Method, revoke: Method, log: Method) -> None:
         self._new, self._mint, self._revoke, self._held = new, mint, revoke, list[tuple[int, ApiToken]]()
-        # An interruption at an end of a block, or a thread that ends with the process, leaves no time to delete.
+        # Nothing is deleted if the start or end of the block is interrupted, or if its thread ends with the process.
         weakref.finalize(self, _warn, new, self._held, log)
 
     async def __aenter__(self) -> ApiToken:
@@ -121,7 +121,7 @@ class AsyncTemporary:
 
     async def __aexit__(self, _kind: object, leaving: BaseException | None, _frames: object) -> None:
         process, token = self._held[-1]
-        # A child of fork that leaves its parent's block deletes nothing.
+        # A forked child that leaves its parent's block deletes nothing.
         going = await self._revoke(token, leaving, "the block") if process == os.getpid() else None
         self._held.pop()
         if going and going is not leaving:
@@ -129,7 +129,7 @@ class AsyncTemporary:
 
 
 class Temporary:
-    """The same, not awaited."""
+    """The same for the sync client."""
 
     def __init__(self, new: _operations.Call[ApiToken], mint: Method, revoke: Method, log: Method) -> None:
         self._inner = AsyncTemporary(new, mint, revoke, log)

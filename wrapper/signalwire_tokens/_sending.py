@@ -1,4 +1,4 @@
-"""An attempt, and the loop over attempts: coroutines that both clients share. Those of the sync client never wait."""
+"""The loop over the attempts of a call: coroutines that both clients share. In the sync client, they never suspend."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ logger = logging.getLogger("signalwire_tokens")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of the sync client, which waits for nothing."""
+    """Run a coroutine of the sync client, which never suspends."""
     while True:
         try:
             coroutine.send(None)
         except StopIteration as done:
-            # Not by cast, at whose call Python would raise what Ctrl-C asks for: nobody would hear of the token.
+            # No cast(): Python could raise KeyboardInterrupt at its call, and nobody would know of the token.
             return done.value  # type: ignore[no-any-return]
 
 
 class Sender(Generic[Transport]):
-    """What makes the calls of a client, whichever way it waits."""
+    """Makes the calls of a client, sync or async."""
 
     _random = staticmethod(random.random)
-    # What only a client knows.
+    # Set by each client.
     _sleep: Callable[[float], Any]
     _transports_class: ClassVar[type[_transport.SyncTransports]]
 
@@ -53,7 +53,7 @@ class Sender(Generic[Transport]):
         max_retries: int = 2,
         transport: Transport | None = None,
     ) -> None:
-        # Masked at once, in the very names, so that no traceback shows them.
+        # Masked at once, under the same names, so that no traceback shows the values.
         space, project_id, api_token = given = _credentials.masked(space, project_id, api_token)  # type: ignore[assignment]
         self._origin, self._project, basic, self._hidden = _credentials.resolve(*given)
         for name, value, kind, least in (("timeout", timeout, float, 1e-9), ("max_retries", max_retries, int, 0)):
@@ -69,8 +69,8 @@ class Sender(Generic[Transport]):
 
         @functools.lru_cache(maxsize=256)
         def headers(length: int, **described: str) -> httpx.Headers:
-            # A length even for no body: without it some transports announce a chunked one. As httpx.Headers, which
-            # mask the credentials in their repr.
+            # Without a Content-Length, even of 0, some transports announce a chunked body. httpx.Headers mask the
+            # credentials in their repr.
             described |= {"Content-Length": str(length), "Authorization": basic.get_secret_value()}
             return httpx.Headers({**own, **described})
 
@@ -79,11 +79,11 @@ class Sender(Generic[Transport]):
     async def _call(self, call: Call[T], *, begun: bool = False) -> T:
         """Make a call, with retries where the policy allows them; return its result or raise its error.
 
-        `begun`: it is a part of something that began before, and goes on when the client is closed.
+        `begun`: it is a later part of a larger step, and is made even if the client has been closed meanwhile.
         """
         if self._transports.closed and not begun:
             raise ConfigurationError("this client is closed; nothing was sent", operation=call.operation)
-        # The last of what no text may show.
+        # The last value that no text may show is the API token, unless that is as short as a word.
         if self._hidden[-1].get_secret_value() in (call.name or ""):
             raise ValueError("the API token is in the name, which is shown and logged; nothing was sent")
         attempt, applied, retries = None, False, -1
@@ -95,7 +95,7 @@ class Sender(Generic[Transport]):
                 result = _answers.outcome(attempt)
                 if not isinstance(result, SignalWireError):
                     self._log_success(attempt, result)
-                    # What the call's `read` gives, which no checker knows.
+                    # The type is what the call's `read` returns, which the type checker cannot know.
                     return result  # type: ignore[return-value]
                 applied = result.may_have_applied
                 pause = _retry.wait(result, retries, self._random(), cut_off=attempt.cut_off)
@@ -113,10 +113,10 @@ class Sender(Generic[Transport]):
         raise result
 
     def _log_success(self, attempt: Attempt, token: ApiToken | None) -> None:
-        # No text is built that nobody wants.
+        # A text that is not logged is not built, to save time.
         if logger.isEnabledFor(logging.INFO):
             call, request_id = attempt.call, _answers.request_id(attempt)
-            # As JSON: a subclass of str may show itself in a way of its own, or fail to.
+            # As JSON: the `__str__` or `__repr__` of a subclass of str may return another text or raise.
             asked = "".join(f", {key} {json.dumps(value):.300}" for key, value in call.request.get("json", {}).items())
             text = f"{call.operation}: token {token.id if token else call.token_id}{asked}, request id {request_id}"
             self._log(logging.INFO, text, call, token, request_id=request_id)
@@ -136,17 +136,17 @@ class Sender(Generic[Transport]):
         self._log(logging.WARNING if applied else logging.INFO, text, attempt.call, came, leaving=interruption)
 
     def _log(self, level: int, text: str, call: Call[Any], about: Any = None, leaving: Any = None, **more: Any) -> None:
-        """Log a text, with fields for an inventory; note it on `leaving`, too, as applications disable loggers."""
+        """Log a text with fields for an inventory. Note it also on the exception `leaving`, as loggers may be off."""
         token_id = getattr(about, "id", None) or getattr(about, "token_id", None) or call.token_id
         fields: dict[str, Any] = {"operation": call.operation, "project_id": self._project, "token_name": call.name}
         fields |= {name: call.request.get("json", {}).get(name) for name in ("permissions", "subproject_id")}
         fields |= {"token_id": token_id and str(token_id), "request_id": getattr(about, "request_id", None), **more}
-        # Neither a handler that raises nor an exception that takes no note may cost a token or replace an interruption.
+        # A handler that raises, or an exception that takes no note, must not lose a token or replace an interruption.
         with contextlib.suppress(Exception):
             logger.log(level, "%s", text, extra=fields)
         with contextlib.suppress(Exception):
             leaving.add_note(text)
 
     def __repr__(self) -> str:
-        # It lacks them while its arguments are refused.
+        # `_about` is missing if the arguments were refused.
         return f"{type(self).__name__}{getattr(self, '_about', '(...)')}"

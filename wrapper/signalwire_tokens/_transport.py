@@ -1,4 +1,4 @@
-"""What sends, by the HTTP library: own and given transports, TLS trust and proxies."""
+"""Sending through the HTTP library: own and external transports, TLS trust and proxies."""
 
 import contextlib
 import functools
@@ -14,12 +14,12 @@ import httpx
 from ._attempt import EXPECTED, Attempt, current
 from .errors import ConfigurationError
 
-# The async calls in flight at once; others wait. The pools of httpx and aiohttp take 100 by default.
+# The most async calls in flight at once, and the most idle transports. httpx's and aiohttp's pools default to 100.
 IN_FLIGHT = 64
 
 
 class _BoundedSocket(ssl.SSLSocket):
-    """A TLS socket whose waits all end with the deadline of the attempt; httpx bounds each by itself."""
+    """A TLS socket whose waits all end at the deadline of the attempt; httpx bounds each wait separately."""
 
     def settimeout(self, value: float | None) -> None:
         request = current.get()
@@ -27,11 +27,11 @@ class _BoundedSocket(ssl.SSLSocket):
 
 
 def _state(path: str) -> object:
-    """Return what changes with the certificates in a file, a directory, or several."""
+    """Return a value that changes when the certificates in a file, or in one or more directories, change."""
     state: list[object] = [path]
     for part in {path, *path.split(os.pathsep)} - {""}:
         for entry in (Path(part), *Path(part).glob("*")):
-            # A link in a directory may lead nowhere.
+            # A path may not exist, or be a broken link.
             with contextlib.suppress(OSError):
                 state.append((entry, (stat := entry.stat()).st_mtime_ns, stat.st_ino))
     return tuple(state)
@@ -45,10 +45,10 @@ def _tls_context(_trust: object) -> ssl.SSLContext:
 
 
 def _proxy(url: httpx.URL, tls: ssl.SSLContext) -> httpx.Proxy | None:
-    """Return the proxy that the environment names for a space; none for plain HTTP, which goes to loopback only."""
+    """Return the proxy that the environment names for a space; None for plain HTTP, which is for loopback only."""
     proxies = getproxies()
     address = proxies.get("https") or proxies.get("all")
-    # The standard library knows `*` only where it stands alone.
+    # The standard library accepts `*` only if it stands alone.
     direct = "*" in map(str.strip, proxies.get("no", "").split(",")) or url.scheme != "https"
     if not address or direct or any(map(proxy_bypass, (url.host, url.netloc.decode()))):
         return None
@@ -57,10 +57,10 @@ def _proxy(url: httpx.URL, tls: ssl.SSLContext) -> httpx.Proxy | None:
 
 
 class SyncTransports:
-    """One transport for each call in flight, kept for another call after a whole exchange and closed after all else."""
+    """One transport for each call in flight: kept for another call after a whole exchange, and otherwise closed."""
 
     awaits: ClassVar[bool] = False
-    # What holds off a cancellation, and what comes through it all the same.
+    # The context that delays a cancellation, and the exceptions that pass through it all the same.
     shield: ClassVar[Any] = contextlib.nullcontext
     cancellation: ClassVar[Any] = tuple
     _base: ClassVar[Any] = httpx.BaseTransport
@@ -70,21 +70,21 @@ class SyncTransports:
         if given is not None and not isinstance(given, self._base):
             raise TypeError(f"transport must be an httpx.{self._base.__name__}, not a {type(given)}")
         self.closed, self.proxy, self._given, where, problem = False, "", given, "SSL_CERT_FILE and SSL_CERT_DIR", ""
-        # By process, and for async by event loop, none of which may use another's connections.
+        # By process, and for async by event loop: none may use the connections of another.
         self._everywhere: dict[int, Any] = {}
         try:
             if given is None:
-                # Clients with the same trust settings share a context; it is made anew when they change.
-                # The file goes before the directory, which may be large, and is then not looked at.
+                # Clients with the same trust settings share a context; a change of the settings makes a new one.
+                # If a file is set, the directory is not looked at: it is not used then, and may be large.
                 tls = _tls_context(_state(os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR", "")))
                 where = "HTTPS_PROXY and ALL_PROXY"
                 proxy = _proxy(httpx.URL(origin), tls)
                 self.proxy = str(proxy.url) if proxy else ""
                 self._new = functools.partial(self._plain, verify=tls, proxy=proxy)
-                # A proxy that cannot be used shows now.
+                # This fails now if the proxy cannot be used.
                 self._new()
         except Exception as failure:  # noqa: BLE001 - a proxy or a CA file of the environment that is no good
-            # Other texts may quote a proxy's password.
+            # The text of any other error may quote a proxy's password.
             text = failure if isinstance(failure, (OSError, ImportError)) else "the value is not valid"
             problem = f"look at {where}: {type(failure).__name__}: {text}"
         if problem:
@@ -96,17 +96,17 @@ class SyncTransports:
         # An attempt's time begins with its turn.
         async with turns:
             try:
-                # Other threads may take the last one.
+                # There may be none, or another thread takes the last one.
                 with contextlib.suppress(IndexError):
                     transport = idle.pop() if self._given is None else self._given
                 if transport is None:
                     transport, attempt.fresh = self._new(), True
-                # Whatever comes now: an interruption may come before it is known what was sent.
+                # True until the opposite is known: an interruption may leave no time to find out.
                 attempt.sent = True
                 whole = await self._talk(transport, attempt)
             except BaseException as failure:
                 attempt.fail(failure, transport, self.proxy)
-                # What a signal handler raises, such as a time limit, is no failure of our own transports.
+                # An exception from a signal handler, such as a time limit, is no failure of our own transports.
                 if not isinstance(failure, EXPECTED if self._given is None else Exception):
                     raise
             finally:
@@ -116,18 +116,18 @@ class SyncTransports:
                     await self._close([transport, *attempt.opened] if not kept else idle if self.closed else [])
 
     async def close(self) -> None:
-        """Close what is idle; each call in flight closes its own."""
+        """Close the idle transports; each call in flight closes its own."""
         self.closed = True
         await self._close(self._here()[1])
 
-    # From here on, what waits in another way in async.
+    # AsyncTransports overrides the methods from here on.
 
     def _here(self) -> Any:
         """Return the turns and the idle transports of this process, and in async of this event loop."""
         return self._everywhere.setdefault(os.getpid(), (contextlib.nullcontext(), []))
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
-        """Send, and read the response; tell whether it was read to its end."""
+        """Send the request and read the response; return whether it was read to its end."""
         outer = current.set(attempt.request)
         try:
             with contextlib.closing(attempt.begin(transport.handle_request(attempt.request))) as body:
@@ -136,13 +136,13 @@ class SyncTransports:
                         return False
                     attempt.request.left()
         finally:
-            # A signal handler may make a call in the midst of another.
+            # A signal handler may make a call during this one.
             current.reset(outer)
         return True
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:
-            # One that cannot be closed must not cost a token that has just come.
+            # A failure to close must not lose a token that has just arrived.
             with contextlib.suppress(Exception):
                 transports.pop().close()
 
@@ -150,7 +150,7 @@ class SyncTransports:
 class AsyncTransports(SyncTransports):
     """The same for an async client."""
 
-    # The sync client needs none of what anyio loads for them on their first use.
+    # Lambdas, as anyio loads more modules when these are first used, which the sync client does not need.
     awaits, shield = True, staticmethod(lambda: anyio.CancelScope(shield=True))
     cancellation = staticmethod(lambda: anyio.get_cancelled_exc_class())  # noqa: PLW0108 - as said
     _base, _plain = httpx.AsyncBaseTransport, httpx.AsyncHTTPTransport
@@ -158,7 +158,7 @@ class AsyncTransports(SyncTransports):
     def _here(self) -> Any:
         loop, loops = anyio.lowlevel.current_token().native_token, self._everywhere.setdefault(os.getpid(), {})
         if loop not in loops:
-            # A loop that has ended takes its connections with it; trio's tokens do not tell.
+            # The connections of a closed loop cannot be used again. trio's tokens do not say whether their loop ended.
             for ended in [known for known in list(loops) if getattr(known, "is_closed", bool)()]:
                 loops.pop(ended, None)
             loops[loop] = (anyio.Semaphore(IN_FLIGHT, fast_acquire=True), [])
@@ -166,7 +166,7 @@ class AsyncTransports(SyncTransports):
 
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         if transport is not self._given:
-            # One bound on the whole is enough, and another on each wait takes time.
+            # One limit on the whole is enough, and another on each wait would cost time.
             attempt.request.extensions = {"trace": attempt.trace} if attempt.fresh else {}
         with anyio.move_on_after(attempt.request.timeout):
             response = await transport.handle_async_request(attempt.request)
@@ -179,6 +179,6 @@ class AsyncTransports(SyncTransports):
 
     async def _close(self, transports: list[Any]) -> None:
         while transports:
-            # In the midst of a cancellation too, or the socket stays open.
+            # Shielded, or the socket stays open after a cancellation.
             with self.shield(), contextlib.suppress(Exception):
                 await transports.pop().aclose()

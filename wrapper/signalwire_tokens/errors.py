@@ -1,4 +1,4 @@
-"""What the library raises. Every message is safe to log: no credential and no secret is in it."""
+"""The exceptions of the library. Every message is safe to log: it holds no credential and no secret."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class ErrorDetail(NamedTuple):
-    """One problem that the service reported. What it left out is None."""
+    """One problem that the service reported. A field that it left out is None."""
 
     type: str | None = None
     code: str | None = None
@@ -20,10 +20,10 @@ class ErrorDetail(NamedTuple):
 class SignalWireError(Exception):
     """The base of all errors of this library.
 
-    `operation` is the call that failed, None outside a call, and `request_id` the service's name for the request, to
-    quote to its support; None if it gave none. `may_have_applied` is true if the service may have carried
-    it out all the same; after a `create`, look in the dashboard for a token of that name, since no call lists tokens.
-    It is also true if a token that should be gone may still exist: one of `temporary`, or one that was not stored.
+    `operation` is the call that failed; None outside a call. `request_id` is the service's ID of the request, to quote
+    to its support; None if it gave none. `may_have_applied` is true if the service may have carried out the call all
+    the same: after a `create`, look in the dashboard for a token of that name, since no call lists tokens. It is also
+    true if a token may exist that should be deleted: that of `temporary`, or one that could not be stored.
     """
 
     operation: str | None = None
@@ -36,22 +36,22 @@ class SignalWireError(Exception):
 
 
 class ConfigurationError(SignalWireError, ValueError):
-    """The client cannot work as it was set up. Nothing was sent."""
+    """The client is set up wrongly, or closed. Nothing was sent."""
 
 
 class APIConnectionError(SignalWireError):
-    """No response came: the network failed, or the peer did not speak HTTP."""
+    """No response arrived: the network failed, or the peer did not speak HTTP."""
 
 
 class APITimeoutError(APIConnectionError):
-    """No response came in time."""
+    """No response arrived in time."""
 
 
 class APIStatusError(SignalWireError):
     """The service responded with a status other than success.
 
-    `errors` is what it reported, in its order; empty if the body had no known shape. `retry_after` is the seconds it
-    asks to wait; None if it gave none.
+    `errors` holds the problems that it reported, in its order; it is empty if the body has no known shape.
+    `retry_after` is the number of seconds that it asks to wait; None if it gave none.
     """
 
     status_code: int = 0
@@ -88,11 +88,11 @@ class InternalServerError(APIStatusError):
 
 
 class InvalidResponseError(SignalWireError):
-    """The service reported success, and did not say what it should. The call may have worked; what came is kept.
+    """The service reported success, but its response is not as it should be. The call may have worked.
 
-    That is a response without a whole token, one about another token, or for `delete` a body other than an empty one.
-    `body` is all that came; `body.get_secret_value().encode("utf-8", "surrogateescape")` gives its bytes. `token_id`
-    and `token` are what could be read of it, else None. A pickle or a copy leaves `body` and `token` behind.
+    The response has no complete token or is about another one; or, for `delete`, its body is not empty. `body` holds
+    that body; `body.get_secret_value().encode("utf-8", "surrogateescape")` gives its bytes. `token_id` and `token` are
+    what could be read from it, else None. A pickle or a copy lacks `body` and `token`.
     """
 
     may_have_applied: bool = True

@@ -9,12 +9,12 @@ from attrs.validators import deep_iterable, instance_of
 
 from signalwire_rest.models.permission import Permission as Permission, PermissionName as PermissionName
 
-# The dashboard's names for permissions that the API calls otherwise.
+# The dashboard's names for permissions that have another name in the API.
 DASHBOARD_NAMES = {"voice": "calling", "tasks": "tasking"}
 
 
 class SecretStr:
-    """A string that shows itself only on request: masked in `str`, `repr` and formatting, neither pickled nor in JSON.
+    """A string that is masked in `str`, `repr` and formatting, and that cannot be pickled or put into JSON.
 
     Example:
         >>> secret = SecretStr("PT0123")
@@ -30,7 +30,7 @@ class SecretStr:
         self._value = value
 
     def get_secret_value(self) -> str:
-        """Return the secret itself. Hand it on at once; do not keep or log it."""
+        """Return the secret itself. Pass it on at once; do not keep or log it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -45,7 +45,7 @@ class SecretStr:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SecretStr):
             return NotImplemented
-        # Slow to load, as difflib below is.
+        # Imported here as it is slow to load, like difflib below.
         import hmac  # noqa: PLC0415
 
         mine, others = (secret.get_secret_value().encode("utf-8", "surrogatepass") for secret in (self, other))
@@ -63,7 +63,7 @@ class SecretStr:
         raise TypeError("a SecretStr cannot be pickled; store get_secret_value() in a vault instead")
 
     def __getstate__(self) -> NoReturn:
-        # Serialisers that do without pickle's means ask for the state.
+        # Serialisers that do not use pickle's protocol ask for the state.
         self.__reduce__()
 
 
@@ -74,7 +74,7 @@ class UnlistedPermission(str):
 
     @property
     def value(self) -> str:
-        """The permission as it is sent, as on a `Permission`."""
+        """The permission as it is sent, like the `value` of a `Permission`."""
         return str(self)
 
 
@@ -86,8 +86,8 @@ Permissions: TypeAlias = Iterable[Permission | PermissionName | UnlistedPermissi
 class ApiToken:
     """An API token as the service described it.
 
-    `token` is the secret, the password of HTTP Basic authentication, which the service shows to nobody else. In
-    `permissions`, a value that `Permission` lacks is an `UnlistedPermission`, and can be sent as it is.
+    `token` is the secret: the password for HTTP Basic authentication. The service shows it to nobody else. A value of
+    `permissions` that `Permission` lacks is an `UnlistedPermission`, and can be sent as it is.
     """
 
     id: UUID
@@ -100,14 +100,14 @@ class _HasSecret(Protocol):
     def get_secret_value(self) -> str: ...
 
 
-# Pydantic's SecretStr serves as well as ours.
+# Pydantic's SecretStr is accepted as well as ours.
 Secret: TypeAlias = str | _HasSecret
 
 _BY_VALUE = {permission.value: permission for permission in Permission}
 
 
 def parse_permissions(values: Iterable[str]) -> list[Permission | UnlistedPermission]:
-    """Check permissions and drop repetitions; raise TypeError or ValueError for what cannot be right."""
+    """Check permissions and drop repetitions; raise TypeError or ValueError for an invalid value."""
     if isinstance(values, (str, Mapping)) or not isinstance(values, Iterable):
         raise TypeError(f"permissions must be a list of Permission or str, as ['fax'], not {type(values).__name__}")
     parsed = list(dict.fromkeys(map(_parse_permission, values)))
@@ -127,7 +127,7 @@ def _parse_permission(value: object) -> Permission | UnlistedPermission:
 
     near = difflib.get_close_matches(value.strip().lower(), [*Permission, *DASHBOARD_NAMES], n=1)
     hint = f"did you mean {DASHBOARD_NAMES.get(near[0], str(near[0]))!r}? " if near else ""
-    # What is longer is not repeated: it may be a secret.
+    # A longer value is not repeated, as it may be a secret.
     said = f" {value!r}" if len(value) <= 24 else ""
     error = ValueError(f"unknown permission{said}: {hint}Valid are: {', '.join(Permission)}.")
     error.add_note("UnlistedPermission(...) sends one that the service has and this list lacks")

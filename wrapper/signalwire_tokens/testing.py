@@ -41,7 +41,7 @@ _DOCS = "https://signalwire.com/docs/apis/error-codes"
 
 @attrs.define
 class FakeToken:
-    """A token of a fake space. Set `permissions` to make the space answer with values of its own."""
+    """A token of a fake space. Set `permissions` to choose the values that the space answers with."""
 
     id: UUID
     name: str
@@ -52,7 +52,7 @@ class FakeToken:
 
 @attrs.frozen
 class FakeRequest:
-    """What came, its credentials masked, and the status it was answered with; None if it got no answer."""
+    """A request that the space received, its credentials masked, and the status of the answer; None if it gave none."""
 
     method: str
     path: str
@@ -82,7 +82,7 @@ class FakeSpace:
         project_id: The project's ID.
         api_token: A token of the project that has the `management` permission; it is not among `tokens`.
         tokens: The tokens that exist, by ID, in the order they were minted.
-        requests: What came, in order.
+        requests: The requests that it received, in order.
         transport: The space as a transport for any `httpx.Client` or `httpx.AsyncClient`.
 
     Example:
@@ -130,15 +130,15 @@ class FakeSpace:
             status: The status to answer with.
             times: How many requests fail. Default: 1.
             applied: Whether the request is carried out before it fails. Default: it is not.
-            body: What to answer with: bytes or str as they are, anything else as JSON. Default: an error of the
+            body: The body of the answer: bytes or str as they are, anything else as JSON. Default: an error of the
                 documented shape.
-            headers: Headers to answer with. Default: those that fit the body.
-            disconnect: Close the connection instead of answering. Default: it stays.
-            timeout: Never answer. In process, that is an immediate `httpx.ReadTimeout`. Default: answer.
+            headers: Headers of the answer, beside those that fit the body, or in their place. Default: none.
+            disconnect: Close the connection instead of answering. Default: answer.
+            timeout: Never answer. Without a socket, that is an immediate `httpx.ReadTimeout`. Default: answer.
 
         Raises:
-            TypeError, ValueError: `status` is no final HTTP status (200 to 599), not exactly one of `status`,
-                `disconnect` and `timeout` is given, or `times` is no number from 1 on.
+            TypeError, ValueError: `status` is not a final HTTP status (200 to 599), not exactly one of `status`,
+                `disconnect` and `timeout` is given, or `times` is not a whole number above 0.
 
         Example:
             >>> space.fail_next(timeout=True, applied=True)  # the token is minted, and nobody hears of it
@@ -208,7 +208,7 @@ class FakeSpace:
         raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
 
     def _receive(self, method: str, path: str, headers: dict[str, str], content: bytes) -> _Answer | _Fault:
-        """Carry a request out and return the answer, or the fault that keeps it back."""
+        """Carry out a request and return the answer, or the fault that replaces it."""
         headers = {name.lower(): value for name, value in headers.items()}
         try:
             body = json.loads(content) if content else None
@@ -216,7 +216,7 @@ class FakeSpace:
             body = None
         with self._lock:
             fault = self._faults.pop(0) if self._faults else None
-            # Before it is carried out: a token that deletes itself is a secret still.
+            # Masked before the request is carried out: a token that deletes itself must be masked, too.
             masked = self._masked(headers)
             answer = None
             if fault is None or fault.applied:
@@ -358,7 +358,7 @@ def _invalid(*problems: _Problem) -> _Answer:
 
 
 def _success(documented: tuple[int, Any], token: FakeToken) -> _Answer:
-    """Answer with the documented status, and what the documented body must have: the token's own, or an example."""
+    """Answer with the documented status and all required properties: the token's own values, else examples."""
     status, example = documented
     if example is None:
         return _Answer(status)
@@ -387,7 +387,7 @@ class _Server(ThreadingHTTPServer):
         thread.start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client may leave whenever it likes.
+        # A client may close its connection at any time.
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -399,7 +399,7 @@ class _Server(ThreadingHTTPServer):
             thread.join()
 
 
-# A class, as a generator is resumed when the interpreter exits, and would then wait for threads that are gone.
+# A class: a generator is resumed when the interpreter exits, and would then wait for threads that are gone.
 class _Serving(contextlib.AbstractContextManager[str]):
     def __init__(self, space: FakeSpace, port: int) -> None:
         self._space = space
@@ -420,7 +420,7 @@ class _Serving(contextlib.AbstractContextManager[str]):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Head and body leave in one packet: written apart, they would wait for each other's acknowledgement.
+    # Head and body are sent in one packet: sent separately, the body may wait until the head is acknowledged.
     wbufsize = -1
     disable_nagle_algorithm = True
 
@@ -446,7 +446,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in httpx.Headers({**sized, **answer.headers}).items():
             self.send_header(name, value)
         self.end_headers()
-        # A body where HTTP has none would be taken for the next answer.
+        # Where HTTP allows no body, a client would read one as the next answer.
         if not bare and self.command != "HEAD":
             self.wfile.write(answer.body)
 
@@ -468,7 +468,7 @@ class _Handler(BaseHTTPRequestHandler):
         return content
 
     def __getattr__(self, name: str) -> Any:
-        # Every method comes here, so that the space and not the server refuses those it lacks.
+        # Every method comes here, so that the space, not the server, refuses those that it does not support.
         if name.startswith("do_"):
             return self.handle_any
         raise AttributeError(name)
@@ -482,7 +482,7 @@ def _main() -> None:
     parser = argparse.ArgumentParser("python -m signalwire_tokens.testing", description=description)
     parser.add_argument("--port", type=int, default=0, help="the TCP port; default: a free one")
     port = parser.parse_args().port
-    # Unlike an Event's set(), put() may interrupt anything.
+    # A signal handler may call put() at any moment; an Event's set() could deadlock.
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: stop.put(number))
@@ -500,7 +500,7 @@ def _main() -> None:
             flush=True,
         )
         while True:
-            # Python sees a signal that comes just before a system call, and on Windows any, only after that call.
+            # Python handles a signal that arrives just before a system call, and on Windows any, only after that call.
             with contextlib.suppress(queue.Empty):
                 stop.get(timeout=0.5)
                 return

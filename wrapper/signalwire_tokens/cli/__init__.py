@@ -29,7 +29,7 @@ def main() -> None:
                 raise
             code, said = 2, "signalwire-tokens needs the extra cli: pip install 'signalwire-tokens[cli]'\n"
     signals.ignore()
-    # What was done is done, whether or not somebody reads of it; a closed stream is None.
+    # The exit code says what was done, even if the message cannot be written. A closed stream is None.
     with contextlib.suppress(OSError, AttributeError):
         sys.stderr.write(said)
         sys.stderr.flush()

@@ -12,12 +12,12 @@ import click
 
 from signalwire_tokens import Permission
 
-# A name of another script or an emoji may have them within.
+# Names in some scripts and emojis contain these invisible joiners.
 _JOINERS = "\u200c\u200d"
 
 
 class _Id(click.types.UUIDParameterType):
-    """An ID. What is none is not repeated: a secret is easily passed for an ID."""
+    """An ID. An invalid one is not repeated, as it may be a secret by mistake."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -30,7 +30,7 @@ class _Id(click.types.UUIDParameterType):
 
 
 class _File(click.Path):
-    """A file to write. What other commands take for standard output is no file here."""
+    """A file to write. `-`, which means standard output to other commands, is refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not value:
@@ -46,19 +46,19 @@ def _repeat(permissions: list[str]) -> str:
 
 
 class _PermissionName(click.Choice[str]):
-    """Completes and lists permissions; the library refuses others, and says which was meant."""
+    """Completes and lists permissions. The library refuses others, and suggests a valid one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
         several = re.split(r"[\s,]+", value.strip(" ,"))
         if len(several) > 1:
-            # What is no permission is not repeated: it may be a secret.
+            # Other words than permissions are not repeated, as they may be a secret.
             each = several if {*several} <= {*self.choices} else ["fax", "calling"]
             raise click.UsageError(_repeat(each), ctx)
         return str(value)
 
 
 class Permitting(click.Command):
-    """A command with -p, which takes one permission where some pass several."""
+    """A command with -p, which takes one permission, although people may pass several."""
 
     allow_extra_args = True
 
@@ -72,14 +72,14 @@ class Permitting(click.Command):
 
 
 def _not_itself(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
-    """Refuse the configured token as a name or a file: names are shown, and sent."""
+    """Refuse the configured token as a name or a file name: names are shown and sent."""
     if value and str(value) == os.environ.get("SIGNALWIRE_API_TOKEN"):
         raise click.BadParameter("this is SIGNALWIRE_API_TOKEN itself; credentials are never arguments")
     return value
 
 
 def _name(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    """Refuse a name that would not show itself as it is, in the dashboard or here."""
+    """Refuse a name that the dashboard or a terminal would not show as it is."""
     if value and any(not char.isprintable() and char not in _JOINERS for char in value):
         raise click.BadParameter("it has a control character, an invisible one, or bytes that are not UTF-8")
     return _not_itself(ctx, param, value)

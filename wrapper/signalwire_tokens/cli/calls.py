@@ -1,4 +1,4 @@
-"""A call of the library, and what becomes of it: a sentence and an exit code."""
+"""A call of the library, and its outcome as a sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .stores import Store, StoreError
 if TYPE_CHECKING:
     from signalwire_tokens import ApiToken
 
-# How a note on an interruption ends if it left no new token. At its end only, as a token may be called anything.
+# How a note on an interruption ends if no new token exists. Only the end counts, as a token's name may be any text.
 _NOTHING = re.compile(r"\(nothing was minted\)( \[request id .*\])?$")
-# What the library says of classes and arguments.
+# The parts of the library's messages that are about Python's classes and arguments.
 _FOR_PYTHON = re.compile(
     r"(store|the block) failed with \w+, and then |\w+Error: (?=delete of token)|; the order of the arguments is .*"
 )
@@ -28,9 +28,9 @@ _VARIABLES = ("SIGNALWIRE_SPACE", "SIGNALWIRE_PROJECT_ID", "SIGNALWIRE_API_TOKEN
 
 @contextlib.contextmanager
 def client(doing: str, *, mints: bool = False) -> Iterator[tuple[ProjectTokens, Callable[[], None]]]:
-    """Open a client from the environment, and translate what ends its calls. When it is left, the outcome stands.
+    """Open a client from the environment, and turn exceptions into failures. At its end, signals are ignored.
 
-    Yields the client, and what stops the wheel that turns meanwhile.
+    Yields the client, and a function that stops the spinner.
     """
     absent = [name for name in _VARIABLES if not os.environ.get(name)]
     if absent:
@@ -52,7 +52,7 @@ def client(doing: str, *, mints: bool = False) -> Iterator[tuple[ProjectTokens, 
 def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
     notes = getattr(error, "__notes__", [])
     if isinstance(error, KeyboardInterrupt):
-        # Without a word of the library it was between two calls.
+        # Without a note from the library, the interruption came between two calls.
         known = "; ".join(notes) or f"interrupted while {doing}"
         unknown = mints and not all(map(_NOTHING.search, notes))
         return Failure(known, UNKNOWN if unknown else INTERRUPTED)
@@ -63,7 +63,7 @@ def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
         return Failure(masked(str(error)), WRONG_USAGE)
     # Notes of other errors are for Python.
     said = _FOR_PYTHON.sub("", str(error))
-    # Where what was to follow failed first, and deleting the token then failed too.
+    # The step after minting failed first, and deleting the token then failed, too.
     if isinstance(cause := error.__context__, (StoreError, signals.Interrupted)):
         said = f"the secret could not be stored: {cause}; {said}"
     elif isinstance(cause, Failure):

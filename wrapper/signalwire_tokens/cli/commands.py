@@ -1,4 +1,4 @@
-"""The commands. Each reads its arguments, calls the library once, and says what came of it.
+"""The commands. Each reads its arguments, calls the library once, and reports the outcome.
 
 Exit codes are those of `docs/command-line.md`.
 """
@@ -26,9 +26,9 @@ __all__ = ["command_line", "execute"]
 
 
 def _refuse_another(path: Path, token_id: UUID) -> None:
-    """Refuse to replace an env or json file of another token than the one that is rotated."""
+    """Refuse to replace an env or json file that holds another token than the one that is rotated."""
     held: list[str] = []
-    # What cannot be read is no such file, or is refused when it is to be written.
+    # A file that cannot be read is no such file, or is refused when it is to be written.
     with contextlib.suppress(OSError):
         if path.is_file():
             with path.open("rb") as file:
@@ -38,7 +38,7 @@ def _refuse_another(path: Path, token_id: UUID) -> None:
 
 
 def _place(out: Path | None, command: str | None, *, force: bool) -> AbstractContextManager[stores.Store] | None:
-    """Choose what --out and --exec name; None for neither."""
+    """Return the store that --out or --exec names; None for neither."""
     if out is not None and command is not None:
         raise click.UsageError("give one of --out and --exec, not both")
     if out is None and force:
@@ -78,8 +78,8 @@ def create(
 ) -> str:
     """Mint a token called NAME. Its secret goes to standard output, --out or --exec, and is never shown again.
 
-    If it cannot be stored there, the token is deleted again. A pipe does not tell whether its reader stored the secret:
-    if the reader fails after reading, the token stays, so delete the ID that standard error names, or use --exec.
+    If it cannot be stored there, the token is deleted again. A pipe does not show whether its reader stored the secret:
+    if the reader fails after reading, the token stays. Then delete the ID that standard error names, or use --exec.
     """
     place = _place(out, command, force=force) or stores.stdout(reveal=reveal)
     with place as store, client("creating the token", mints=True) as (tokens, stop):
@@ -154,7 +154,7 @@ def rotate(
 ) -> str:
     """Mint a token called NAME, store its secret, and only then delete the old token TOKEN_ID.
 
-    At every moment one that is stored works. If storing fails, the new token is deleted again and the old one stays.
+    At every moment, a stored token works. If storing fails, the new token is deleted again and the old one stays.
     """
     place = _place(out, command, force=force)
     if place is None:
@@ -194,7 +194,7 @@ command_line.add_command(run)
 
 
 def execute() -> tuple[int, str]:
-    """Run the command that the arguments name. Return its exit code, and what is to be said of it."""
+    """Run the command that the arguments name. Return its exit code, and the message for standard error."""
     try:
         with log_lines():
             result = command_line.main(prog_name="signalwire-tokens", standalone_mode=False)

@@ -14,7 +14,7 @@ from .stores import StoreError
 if TYPE_CHECKING:
     from signalwire_tokens import ApiToken
 
-# Read alike by a shell, by docker --env-file and by GITHUB_ENV, none of which unquote as the others do.
+# Characters that a shell, docker --env-file and GITHUB_ENV read alike; each has other rules for quotes.
 _PLAIN = re.compile(r"[][A-Za-z0-9_@%+=:,./-]*")
 _HELD_ID = re.compile(
     rb"""(?:SIGNALWIRE_API_TOKEN_ID=|"id":\s*)["']?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})""", re.IGNORECASE
@@ -61,5 +61,5 @@ def shown(token: ApiToken) -> str:
 
 
 def held_ids(content: bytes) -> list[str]:
-    """Return the IDs of the tokens that an env or json file is of."""
+    """Return the IDs of the tokens that an env or json file holds."""
     return [found.decode().lower() for found in _HELD_ID.findall(content)]

@@ -1,4 +1,4 @@
-"""The command as a whole: its name, its help, and what goes wrong before any of its commands begins."""
+"""The command as a whole: its name, its help, and failures in which nothing is sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .messages import INTERRUPTED, NOT_DONE, Failure
 
 @contextlib.contextmanager
 def _printing() -> Iterator[None]:
-    """Translate what goes wrong where nothing was sent: while arguments are read, and help and permissions printed."""
+    """Turn exceptions into failures where nothing is sent: while arguments are read, or help or permissions printed."""
     try:
         yield
     except (OSError, KeyboardInterrupt) as error:
@@ -29,13 +29,13 @@ def _printing() -> Iterator[None]:
 
 
 def _give_up_stdout() -> None:
-    # Python would write what is left on exit. A closed stream is None.
+    # On exit, Python would try to write what is left. A closed stream is None.
     with contextlib.suppress(AttributeError), Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 class _Commands(click.Group):
-    """The commands, and a word on what is looked for among them."""
+    """The commands, and advice on two that people look for."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _printing():
@@ -86,5 +86,5 @@ def command_line() -> None:
     """Mint, change, rotate and revoke SignalWire API tokens.
 
     The space and the credentials come from SIGNALWIRE_SPACE, SIGNALWIRE_PROJECT_ID and SIGNALWIRE_API_TOKEN, never
-    from arguments. Secrets go where they are asked to; all else is said on standard error.
+    from arguments. Secrets go only where you send them; messages go to standard error.
     """

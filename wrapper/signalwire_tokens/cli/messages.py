@@ -1,4 +1,4 @@
-"""What the command says: on standard error, in words for a shell, with no secret and nothing that moves the cursor."""
+"""The messages of the command: on standard error, in words for a shell, without secrets and control characters."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 
 DONE, NOT_DONE, WRONG_USAGE, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 130
 
-# No argument that is repeated for orientation is longer, and every secret is.
+# Arguments that a message should repeat are not longer, and every secret is.
 _SHOWN = 24
 _CLEAR_LINE = "\r\x1b[K"
 
 
 class Failure(Exception):  # noqa: N818 - the end of the command, not of a call
-    """What ends the command: one sentence, and an exit code."""
+    """Ends the command with one sentence and an exit code."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -27,18 +27,18 @@ class Failure(Exception):  # noqa: N818 - the end of the command, not of a call
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Escape what a terminal would act on or not show: control and bidirectional characters, bytes that are no text."""
+    """Escape what a terminal would act on or not show: control and bidirectional characters, and invalid bytes."""
     return "".join(
         char if char.isprintable() or char in keep else char.encode("unicode_escape").decode() for char in text
     )
 
 
 def masked(text: str) -> str:
-    """Leave out of a message each argument that may be a secret in the wrong place."""
+    """Remove from a message each argument that may be a secret in the wrong place."""
     for word in sys.argv[1:]:
-        # Whole, as --option=VALUE and as -oVALUE.
+        # The whole word, the VALUE of --option=VALUE, and that of -oVALUE.
         for value in map(str.strip, (word, word.partition("=")[2], word[2:])):
-            # A path and a command line are none.
+            # A path or a command line is no secret.
             long = len(value) > _SHOWN and not re.search(r"[\s/]", value)
             if long or (value and value == os.environ.get("SIGNALWIRE_API_TOKEN")):
                 text = text.replace(value, "...").replace(repr(value)[1:-1], "...")
@@ -46,7 +46,7 @@ def masked(text: str) -> str:
 
 
 def write(text: str) -> None:
-    # What was done is done, whether or not somebody reads of it; a closed stream is None.
+    # A message that cannot be written must not change the outcome. A closed stream is None.
     with contextlib.suppress(OSError, AttributeError):
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -59,7 +59,7 @@ def _spins() -> bool:
 
 @contextlib.contextmanager
 def spinner(label: str) -> Iterator[Callable[[], None]]:
-    """Turn a wheel on a terminal until the end, or until what is yielded is called."""
+    """Show a spinner on a terminal until the end, or until the yielded function is called."""
     done = threading.Event()
 
     def spin() -> None:
@@ -75,7 +75,7 @@ def spinner(label: str) -> Iterator[Callable[[], None]]:
 
     wheel = threading.Thread(target=spin, daemon=True)
     if _spins():
-        # It is a decoration, and no token depends on it.
+        # The spinner is only decoration: if it cannot start, the call is made all the same.
         with contextlib.suppress(RuntimeError):
             wheel.start()
     try:
@@ -86,14 +86,14 @@ def spinner(label: str) -> Iterator[Callable[[], None]]:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        # What a call or an interruption leaves behind is told once, at the end.
+        # Only retries: the outcome of a call or an interruption is reported once, at the end.
         if hasattr(record, "retry_in"):
             write(f"{_CLEAR_LINE if _spins() else ''}{printable(record.getMessage())}\n")
 
 
 @contextlib.contextmanager
 def log_lines() -> Iterator[None]:
-    """Tell of retries as they come."""
+    """Print a line for each retry when it happens."""
     logger, lines = logging.getLogger("signalwire_tokens"), _Lines(logging.WARNING)
     logger.addHandler(lines)
     try:

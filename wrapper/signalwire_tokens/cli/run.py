@@ -1,4 +1,4 @@
-"""The command `run`: another command, with a token for as long as it takes."""
+"""The command `run`: it runs another command with a token that is deleted when that command ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .calls import client
 from .formats import access_to, shown
 from .messages import INTERRUPTED, Failure, masked, printable, write
 
-# What `env` and `timeout` exit with, so that it is not taken for the code of the command that they ran.
+# The codes that `env` and `timeout` use for their own failures, apart from the codes of the command that they run.
 ITSELF_FAILED, CANNOT_BE_RUN, NOT_FOUND = 125, 126, 127
 
 
@@ -31,7 +31,7 @@ class _UsageError(click.UsageError):
 
 
 class _Run(click.Command):
-    """The one command whose exit code is another's, so that failures of its own have codes of their own."""
+    """The only command that exits with another command's code, so its own failures have separate codes."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
@@ -75,8 +75,8 @@ def run(
     """Run COMMAND with a token called NAME, which is deleted when COMMAND has ended, however it ends.
 
     COMMAND finds it in the environment, as SIGNALWIRE_API_TOKEN, beside SIGNALWIRE_PROJECT_ID (with --subproject, the
-    subproject's) and SIGNALWIRE_SPACE. Signals are passed on to it. Put -- before it. Standard error names the token
-    before COMMAND starts. SIGKILL leaves the token. One that cannot be deleted is named, and the exit code is 125.
+    subproject's) and SIGNALWIRE_SPACE. Put -- before COMMAND. Signals are passed on to it. Standard error names the
+    token before it starts. SIGKILL leaves the token. One that cannot be deleted is named, and the exit code is 125.
     """
     if shutil.which(command[0]) is None:
         path = Path(command[0])
@@ -91,7 +91,7 @@ def run(
             tokens.temporary(name, permissions, subproject_id=subproject) as token,
         ):
             stop()
-            # After SIGKILL, this line is all that tells which token is left.
+            # After SIGKILL, only this line says which token is left.
             write(f"{printable(f'created {shown(token)}; it is deleted when {command[0]} ends')}\n")
             codes.append(_run_with(access_to(token, subproject), command))
     except _NotStartedError as failure:
@@ -105,7 +105,7 @@ def run(
 
 def _run_with(access: dict[str, str], command: tuple[str, ...]) -> int:
     environment = {**os.environ, **access}
-    # That of another token, if any.
+    # It would be the ID of another token.
     environment.pop("SIGNALWIRE_API_TOKEN_ID", None)
     with signals.passed_on() as wait_for:
         try:

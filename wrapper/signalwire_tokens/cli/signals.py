@@ -1,7 +1,7 @@
-"""What a signal does to the command, from moment to moment, so that no token is left behind.
+"""What a signal does to the command at each stage, so that no token is left behind.
 
-At first it interrupts. While a secret is being stored, the storing fails, or the signal waits or goes to the command
-that stores. After that it waits, and once the outcome stands it is ignored, as the exit code is that of what happened.
+At first it interrupts. While a secret is being stored, it makes storing fail, or waits, or goes to the command that
+stores. After that it waits. Once the outcome is known it is ignored, as the exit code must say what happened.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # Imported only by what needs it: until this module is there, Ctrl-C ends in a traceback.
+    # Imported only where it is needed: until this module is loaded, Ctrl-C ends in a traceback.
     import subprocess
     from collections.abc import Callable, Iterator
     from types import FrameType
 
 
 def _there(*names: str) -> list[signal.Signals]:
-    # Windows has few.
+    # Windows has few of the signals.
     return [number for number in signal.Signals if number.name in names]
 
 
@@ -28,11 +28,11 @@ def _there(*names: str) -> list[signal.Signals]:
 _ENDINGS = _there("SIGINT", "SIGTERM", "SIGHUP")
 _PASSED_ON = [*_ENDINGS, *_there("SIGQUIT", "SIGUSR1", "SIGUSR2")]
 
-# What came, in its order.
+# The signals that arrived, in order.
 came: list[int] = []
 
 
-# As KeyboardInterrupt, but an Exception: the library then deletes the token.
+# Like KeyboardInterrupt, but an Exception, so that the library deletes the token.
 class Interrupted(Exception):  # noqa: N818
     """The storing of a secret was interrupted."""
 
@@ -42,49 +42,49 @@ class Interrupted(Exception):  # noqa: N818
 
 def _set(handler: Callable[[int, FrameType | None], None] | signal.Handlers, numbers: list[signal.Signals]) -> None:
     for number in numbers:
-        # What is ignored stays so, as nohup wants it, also for a command that is run.
+        # An ignored signal stays ignored, as nohup wants it, also for a command that is run.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
 def interrupt() -> None:
-    """Let a signal raise KeyboardInterrupt. This begins a run of the command."""
+    """Make a signal raise KeyboardInterrupt. This begins a run of the command."""
     came.clear()
-    # Where it is ignored, the system does not tell how a child ended.
+    # If SIGCHLD is ignored, the system does not report how a child ended.
     for number in _there("SIGCHLD"):
         signal.signal(number, signal.SIG_DFL)
     _set(_interrupt, _ENDINGS)
 
 
 def fail() -> None:
-    """Let a signal raise Interrupted: what is being stored counts as not stored."""
+    """Make a signal raise Interrupted: the secret that is being stored counts as not stored."""
     _set(_fail, _ENDINGS)
 
 
 def defer() -> None:
-    """Let a signal wait: half-way, it would leave a token behind."""
+    """Make a signal wait: an interruption now would leave a token behind."""
     _set(_defer, _ENDINGS)
 
 
 def ignore() -> None:
-    """Ignore signals from here on, also while Python exits, which would end by them. The outcome stands."""
+    """Ignore signals from here on: the outcome is known, and a signal could still end Python while it exits."""
     _set(signal.SIG_IGN, [number for number in _PASSED_ON if signal.getsignal(number) is not signal.SIG_DFL])
 
 
 @contextlib.contextmanager
 def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], int]]:
-    """Pass signals on to a child. What is yielded takes it once it runs, and waits for it. After that they wait."""
+    """Pass signals on to a child, for which the yielded function waits. After the block, signals wait."""
     children: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         came.append(number)
-        # A key of the terminal reaches the child by itself, and twice could mean something else.
+        # A key pressed on the terminal reaches the child by itself, and a second signal could mean something else.
         if not (number in _there("SIGINT", "SIGQUIT") and _is_in_foreground()):
             send(number) if children else early.append(number)
 
     def send(number: int) -> None:
-        # One that runs as another user ends by itself; Windows sends few.
+        # A child that runs as another user cannot be signalled, and Windows can send few signals.
         with contextlib.suppress(OSError, ValueError):
             children[0].send_signal(number)
 
@@ -95,7 +95,7 @@ def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], int]]:
         while early:
             send(early.pop(0))
         while child.poll() is None:
-            # Python sees a signal that comes just before a system call, and on Windows any, only after that call.
+            # Python handles a signal that arrives just before a system call, and on Windows any, only after that call.
             with contextlib.suppress(TimeoutExpired):
                 child.wait(timeout=0.5)
         return child.returncode
@@ -108,7 +108,7 @@ def passed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], int]]:
 
 
 def _is_in_foreground() -> bool:
-    """Tell whether a terminal's Ctrl-C comes to this process, and so to its child."""
+    """Return whether Ctrl-C on the terminal reaches this process, and so its child."""
     with contextlib.suppress(OSError, AttributeError), contextlib.ExitStack() as stack:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
         stack.callback(os.close, terminal)
@@ -117,10 +117,10 @@ def _is_in_foreground() -> bool:
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    # Another one must not interrupt the clearing up.
+    # A second signal must not interrupt the cleanup.
     defer()
     came.append(number)
-    # What the library says of an interruption names it.
+    # The library's note on an interruption names the class, so the class has the signal's name.
     raise type(signal.Signals(number).name, (KeyboardInterrupt,), {})
 
 

@@ -1,7 +1,7 @@
 """Where a secret goes: a file, standard output, or a command.
 
-Each is a context that is entered before a token is minted. It refuses what would fail, and yields the function that
-stores: what that raises is an OSError or a StoreError.
+Each is a context that is entered before a token is minted. It refuses a place where storing would fail, and yields the
+function that stores. That raises OSError, StoreError or, after a signal, Interrupted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .messages import WRONG_USAGE, Failure, masked
 
 Store: TypeAlias = Callable[[bytes], None]
 
-# More than a token's description takes, so that a full disk shows before a token is minted.
+# More bytes than a token takes in any format, so that a full disk is noticed before a token is minted.
 ROOM = 16 * 1024
 _ACL = "system.posix_acl_access"
 
@@ -36,7 +36,7 @@ class StoreError(Exception):
 
 
 class Refused(Failure):
-    """A secret could not go there, so no token is minted."""
+    """A secret could not be stored there, so no token is minted."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, WRONG_USAGE)
@@ -44,7 +44,7 @@ class Refused(Failure):
 
 @contextlib.contextmanager
 def file(path: Path, *, force: bool) -> Iterator[Store]:
-    """Reserve a file and room in it, and yield what fills it: whole, synced, and in one step."""
+    """Reserve a file and space for it, and yield a function that writes it: whole, synced and in one step."""
     with contextlib.ExitStack() as undo:
         try:
             replaced = _reserve(path, undo, force=force)
@@ -78,7 +78,7 @@ def file(path: Path, *, force: bool) -> Iterator[Store]:
 
 
 def _reserve(path: Path, undo: contextlib.ExitStack, *, force: bool) -> os.stat_result | None:
-    """Take the name, so that nobody else does while the token is minted. Return what is there already."""
+    """Create the file, so that nobody else does while the token is minted. Return the state of one that exists."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
@@ -100,7 +100,7 @@ def _reserve(path: Path, undo: contextlib.ExitStack, *, force: bool) -> os.stat_
 
 
 def _mount(path: Path) -> str:
-    """Return the mount that a path is on, where the system tells: Linux does."""
+    """Return the mount that a path is on, if the system shows it, as Linux does."""
     with contextlib.suppress(OSError, AttributeError, LookupError), contextlib.ExitStack() as stack:
         descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
         stack.callback(os.close, descriptor)
@@ -109,8 +109,8 @@ def _mount(path: Path) -> str:
 
 
 def _let_in(descriptor: int, path: Path, replaced: os.stat_result | None) -> None:
-    """Let in whom the replaced file lets in, or the owner alone. Refuse what cannot be kept."""
-    # Windows has no such access.
+    """Keep the owner, group, mode and access list of a replaced file, or refuse. A new file is for its owner alone."""
+    # Windows lacks some of these functions.
     with contextlib.suppress(AttributeError):
         if replaced is None:
             os.fchmod(descriptor, 0o600)
@@ -142,7 +142,7 @@ def _copy_acl(path: Path, descriptor: int) -> None:
 
 @contextlib.contextmanager
 def stdout(*, reveal: bool) -> Iterator[Store]:
-    """Yield what writes to standard output, unless that is a terminal that may not see the secret."""
+    """Yield a function that writes to standard output. Refuse a terminal, unless `reveal` allows it."""
     if sys.stdout is None:
         raise Refused("standard output is closed, so nothing was sent; name a file with --out")
     terminal = sys.stdout.isatty()
@@ -162,7 +162,7 @@ def stdout(*, reveal: bool) -> Iterator[Store]:
 
 
 def _split(line: str) -> list[str]:
-    """Return the arguments of a command line, if there is such a command."""
+    """Return the arguments of a command line, or refuse it if there is no such command."""
     try:
         arguments = shlex.split(line)
     except ValueError as error:
@@ -171,7 +171,7 @@ def _split(line: str) -> list[str]:
         raise Refused("--exec names no command, so nothing was sent")
     if shutil.which(arguments[0]) is None:
         raise Refused(f"--exec names no command that can be found, so nothing was sent: {masked(arguments[0])}")
-    # One with white space in it was quoted.
+    # An argument with white space in it was quoted, so it is not meant for a shell.
     if any(re.fullmatch(r"\d*[<>|&;]\S*", argument) for argument in arguments):
         raise Refused(
             "--exec is run without a shell, and redirects and pipes are for one, so nothing was sent; write "
@@ -182,11 +182,11 @@ def _split(line: str) -> list[str]:
 
 @contextlib.contextmanager
 def command(line: str) -> Iterator[Store]:
-    """Yield what hands the secret to a command on its standard input. No shell has part in it."""
+    """Yield a function that passes the secret to a command on its standard input, without a shell."""
     arguments = _split(line)
 
     def store(content: bytes) -> None:
-        # It alone knows whether it has stored the secret, so it decides what a signal leads to.
+        # Only the command knows whether it has stored the secret, so it gets the signals.
         with signals.passed_on() as wait_for, contextlib.ExitStack() as stack:
             reading, writing = os.pipe()
             left = stack.enter_context(os.fdopen(reading, "rb"))
@@ -197,8 +197,8 @@ def command(line: str) -> Iterator[Store]:
                     stdin.write(content)
 
             try:
-                # A pipe holds so little that writing may have to wait. Without a writer the command would read nothing,
-                # and might store that.
+                # A pipe may be full before all is written, so a thread writes. It starts before the command, which
+                # would otherwise read nothing, and might store that.
                 threading.Thread(target=write, daemon=True).start()
             except RuntimeError as error:
                 stdin.close()
