@@ -105,7 +105,7 @@ class Attempt:
 
     # Below any status until a response comes.
     status, headers = -1, httpx.Headers()
-    sent = cut_off = late = fresh = False
+    sent = cut_off = late = False
     reason = advice = ""
 
     def __init__(self, call: Call[Any], request: Request, hidden: tuple[SecretStr, ...], *, applied: bool) -> None:
@@ -113,10 +113,11 @@ class Attempt:
         # What the caller is handling is his own.
         self.outer, self.content, self.opened = sys.exc_info()[1], bytearray(), list[Any]()
 
-    async def trace(self, event: str, about: dict[str, Any]) -> None:
+    async def trace(self, _event: str, about: dict[str, Any]) -> None:
         """Keep a connection that is opened: httpcore forgets to close one whose TLS handshake is cancelled."""
-        if event == "connection.connect_tcp.complete":
-            self.opened.append(about["return_value"])
+        # To open one comes first. What follows is of no interest, and to be told of it takes time.
+        self.request.extensions.clear()
+        self.opened += filter(None, [about.get("return_value")])
 
     def begin(self, response: httpx.Response) -> Any:
         """Keep the head of a response; return its body's stream."""
