@@ -167,7 +167,7 @@ def _top_level(text: str) -> dict[str, str]:
     """Read the strings of the outermost object, as far as the text goes."""
     fields: dict[str, str] = {}
     depth, string = 0, r'"((?:[^"\\]|\\.)*)"'
-    for found in re.finditer(rf"{string}\s*:\s*{string}|{string}|[][{{}}]", text):
+    for found in re.finditer(rf"{string}\s*:\s*{string}|{string}?|[][{{}}]", text):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(found[0], 0)
         if depth == 1 and found[2] is not None:
             with contextlib.suppress(ValueError):
