@@ -159,7 +159,7 @@ def text_of(link: BaseException) -> str:
 def links(failure: BaseException | None, outer: BaseException | None) -> Iterator[BaseException]:
     """Yield a failure and what is behind it, each once, up to what the caller is handling."""
     seen: list[BaseException] = []
-    while failure is not None and failure is not outer and not any(failure is known for known in seen):
+    while failure is not None and (failure is not outer or not seen) and not any(failure is known for known in seen):
         seen.append(failure)
         yield failure
         failure = failure.__context__ if failure.__cause__ is None else failure.__cause__
