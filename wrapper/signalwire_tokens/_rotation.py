@@ -23,7 +23,7 @@ async def _refused(stored: object) -> None:
 
 
 async def _entered(_new: object) -> NoReturn:
-    raise RuntimeError("this temporary token is that of another block; call temporary() for each")
+    raise RuntimeError("each temporary() is for one block, and a block of this one has begun before; call it again")
 
 
 class Rotating(Sender[Transport]):

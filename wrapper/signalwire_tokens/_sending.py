@@ -32,8 +32,11 @@ def tell(level: int, text: str, call: Call[Any], about: object = None, *, leavin
     fields |= {"operation": call.operation, "permissions": call.request.get("json", {}).get("permissions")}
     fields |= {"request_id": getattr(about, "request_id", None), **more}
     # Neither a handler that raises nor an exception that takes no note may cost a token or replace an interruption.
-    with contextlib.suppress(Exception):
-        logger.log(level, "%s", text, extra=fields)
+    # Nor may a record factory of the application cost the text: logging refuses a field whose name it has used.
+    for extra in (fields, None):
+        with contextlib.suppress(Exception):
+            logger.log(level, "%s", text, extra=extra)
+            break
     with contextlib.suppress(Exception):
         leaving.add_note(text)
 
