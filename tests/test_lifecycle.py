@@ -169,6 +169,19 @@ def test_what_the_caller_is_handling_stays_his_own(flavour) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_transport_may_raise_what_the_caller_is_handling(flavour) -> None:
+    failure = httpx.ReadError("the line is dead")
+
+    def respond(_request):
+        raise failure
+
+    with flavour.answering(respond) as tokens, pytest.raises(APIConnectionError, match="the line is dead"):  # noqa: PT012 - within a block of the caller
+        try:
+            raise failure
+        except httpx.ReadError:
+            tokens.create("ci", ["fax"])
+
+
 def test_a_group_of_failures_after_sending_becomes_one_error(flavour) -> None:
     def respond(request):
         request.read() if flavour.name == "sync" else None

@@ -515,7 +515,7 @@ def test_a_temporary_token_is_for_one_block(flavour, space) -> None:
         contexts = [block if sync else tokens._portal.wrap_async_context_manager(block) for _ in range(2)]
         with contexts[0] as first, pytest.raises(RuntimeError) as caught, contexts[1]:
             pytest.fail("entered")
-        assert str(caught.value) == "this temporary token is that of another block; call temporary() for each"
+        assert "each temporary() is for one block" in str(caught.value)
         assert [request.method for request in space.requests] == ["POST", "DELETE"]
         assert first.id not in space.tokens
 
@@ -616,6 +616,25 @@ def test_records_say_of_which_project_and_subproject(flavour, space, caplog) -> 
         ("create", None),
         ("delete", None),
     ]
+
+
+def test_a_record_factory_that_uses_the_name_of_a_field_costs_no_text(flavour, space, caplog) -> None:
+    """Logging refuses such a record, and what is only logged would be lost."""
+    plain = logging.getLogRecordFactory()
+
+    def traced(*args, **kwargs) -> logging.LogRecord:
+        record = plain(*args, **kwargs)
+        record.request_id = "that of the application"
+        return record
+
+    logging.setLogRecordFactory(traced)
+    try:
+        space.fail_next(500, applied=True)
+        with flavour.on(space) as tokens, pytest.raises(SignalWireError) as caught:
+            tokens.create("ci", ["fax"])
+    finally:
+        logging.setLogRecordFactory(plain)
+    assert str(caught.value) in [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
 def test_what_freezes_an_application_sees_every_module(tmp_path) -> None:

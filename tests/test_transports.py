@@ -515,6 +515,47 @@ def test_a_tls_handshake_that_is_given_up_leaves_no_connection_open(backend, how
         gc.enable()
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_handshake_for_a_transport_that_was_used_leaves_no_connection_open_either(
+    backend, tmp_path, monkeypatch
+) -> None:
+    ca, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    ca.issue_cert("localhost").configure_cert(context)
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def answer_one() -> None:
+                with context.wrap_socket(server.accept()[0], server_side=True) as stream:
+                    received = b""
+                    while not received.endswith(b"}"):
+                        received += stream.recv(65536)
+                    stream.sendall(reply(described("ci")))
+
+            thread = threading.Thread(target=answer_one)
+            thread.start()
+            url = f"https://localhost:{server.getsockname()[1]}"
+            async with AsyncProjectTokens(url, "project", "t" * 9, max_retries=0) as tokens:
+                await tokens.create("ci", ["fax"])
+                thread.join(30)
+                # The transport is kept; its connection is closed, and it opens another.
+                with anyio.move_on_after(0.1):
+                    await tokens.create("ci", ["fax"])
+                peer, _ = server.accept()
+                with peer:
+                    peer.settimeout(10)
+                    while peer.recv(65536):
+                        pass
+
+    gc.disable()
+    try:
+        anyio.run(main, backend=backend)
+    finally:
+        gc.enable()
+
+
 class TestTrust:
     """The trust settings of the environment are those at the time when a client is made."""
 

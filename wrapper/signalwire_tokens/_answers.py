@@ -167,7 +167,7 @@ def _top_level(text: str) -> dict[str, str]:
     """Return the strings in the outermost object of a text that may be cut off or invalid."""
     fields: dict[str, str] = {}
     depth, string = 0, r'"((?:[^"\\]|\\.)*)"'
-    for found in re.finditer(rf"{string}\s*:\s*{string}|{string}|[][{{}}]", text):
+    for found in re.finditer(rf"{string}\s*:\s*{string}|{string}?|[][{{}}]", text):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(found[0], 0)
         if depth == 1 and found[2] is not None:
             with contextlib.suppress(ValueError):

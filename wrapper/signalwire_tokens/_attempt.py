@@ -105,7 +105,7 @@ class Attempt:
 
     # Negative until a response arrives.
     status, headers = -1, httpx.Headers()
-    sent = cut_off = late = fresh = False
+    sent = cut_off = late = False
     reason = advice = ""
 
     def __init__(self, call: Call[Any], request: Request, hidden: tuple[SecretStr, ...], *, applied: bool) -> None:
@@ -113,10 +113,11 @@ class Attempt:
         # An exception that the caller is already handling is no part of this attempt's failure.
         self.outer, self.content, self.opened = sys.exc_info()[1], bytearray(), list[Any]()
 
-    async def trace(self, event: str, about: dict[str, Any]) -> None:
-        """Keep each opened connection, to close it: httpcore does not if its TLS handshake is cancelled."""
-        if event == "connection.connect_tcp.complete":
-            self.opened.append(about["return_value"])
+    async def trace(self, _event: str, about: dict[str, Any]) -> None:
+        """Keep an opened connection, to close it: httpcore does not if its TLS handshake is cancelled."""
+        # Opening one is the first event. The others are not needed, and reporting them takes time.
+        self.request.extensions.clear()
+        self.opened += filter(None, [about.get("return_value")])
 
     def begin(self, response: httpx.Response) -> Any:
         """Keep the status and the headers of a response; return the stream of its body."""
@@ -158,7 +159,7 @@ def text_of(link: BaseException) -> str:
 def links(failure: BaseException | None, outer: BaseException | None) -> Iterator[BaseException]:
     """Yield a failure and the exceptions behind it, each once, up to the one that the caller is already handling."""
     seen: list[BaseException] = []
-    while failure is not None and failure is not outer and not any(failure is known for known in seen):
+    while failure is not None and (failure is not outer or not seen) and not any(failure is known for known in seen):
         seen.append(failure)
         yield failure
         failure = failure.__context__ if failure.__cause__ is None else failure.__cause__

@@ -25,7 +25,7 @@ async def _refused(stored: object) -> None:
 
 
 async def _entered(_new: object) -> NoReturn:
-    raise RuntimeError("this temporary token is that of another block; call temporary() for each")
+    raise RuntimeError("this temporary() has been entered before; call temporary() for each block")
 
 
 class Rotating(Sender[Transport]):

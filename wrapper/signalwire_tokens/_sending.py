@@ -142,8 +142,11 @@ class Sender(Generic[Transport]):
         fields |= {name: call.request.get("json", {}).get(name) for name in ("permissions", "subproject_id")}
         fields |= {"token_id": token_id and str(token_id), "request_id": getattr(about, "request_id", None), **more}
         # A handler that raises, or an exception that takes no note, must not lose a token or replace an interruption.
-        with contextlib.suppress(Exception):
-            logger.log(level, "%s", text, extra=fields)
+        # Without fields if that fails: logging refuses one whose name a record factory of the application has used.
+        for extra in (fields, None):
+            with contextlib.suppress(Exception):
+                logger.log(level, "%s", text, extra=extra)
+                break
         with contextlib.suppress(Exception):
             leaving.add_note(text)
 

@@ -99,8 +99,7 @@ class SyncTransports:
                 # There may be none, or another thread takes the last one.
                 with contextlib.suppress(IndexError):
                     transport = idle.pop() if self._given is None else self._given
-                if transport is None:
-                    transport, attempt.fresh = self._new(), True
+                transport = self._new() if transport is None else transport
                 # True until the opposite is known: an interruption may leave no time to find out.
                 attempt.sent = True
                 whole = await self._talk(transport, attempt)
@@ -167,7 +166,7 @@ class AsyncTransports(SyncTransports):
     async def _talk(self, transport: Any, attempt: Attempt) -> bool:
         if transport is not self._given:
             # One limit on the whole is enough, and another on each wait would cost time.
-            attempt.request.extensions = {"trace": attempt.trace} if attempt.fresh else {}
+            attempt.request.extensions = {"trace": attempt.trace}
         with anyio.move_on_after(attempt.request.timeout):
             response = await transport.handle_async_request(attempt.request)
             async with contextlib.aclosing(attempt.begin(response)) as body:
