@@ -515,7 +515,7 @@ def test_a_temporary_token_is_for_one_block(flavour, space) -> None:
         contexts = [block if sync else tokens._portal.wrap_async_context_manager(block) for _ in range(2)]
         with contexts[0] as first, pytest.raises(RuntimeError) as caught, contexts[1]:
             pytest.fail("entered")
-        assert "each temporary() is for one block" in str(caught.value)
+        assert str(caught.value) == "this temporary() has been entered before; call temporary() for each block"
         assert [request.method for request in space.requests] == ["POST", "DELETE"]
         assert first.id not in space.tokens
 
