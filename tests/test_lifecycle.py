@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -324,6 +325,15 @@ class InterruptAt:
             self.left -= 1
 
 
+@pytest.fixture
+def quick_collections() -> Iterator[None]:
+    """Exclude what earlier tests have left from garbage collections, which would be slow with it."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def _stored_nowhere(_token) -> None:
     raise LookupError
 
@@ -346,13 +356,11 @@ def _within(tokens) -> None:
     ids=["create", "create and store", "create and fail", "rotate", "rotate and fail", "temporary"],
 )
 @pytest.mark.parametrize("served", [True, False])
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interruption_at_any_instant_leaves_no_token_that_nobody_was_told_of(space, act, served, caplog) -> None:
     kept: dict[UUID, ApiToken] = {}
     created = None
-    # The collections below are slow with all that the tests before have left.
-    gc.collect()
-    gc.freeze()
     with (
         space.serve() as url,
         ProjectTokens(
