@@ -3,6 +3,7 @@
 Put your own authentication in front of it: whoever reaches it gets tokens.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -20,6 +21,8 @@ from signalwire_tokens import (
     SignalWireError,
     UnprocessableEntityError,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -81,5 +84,7 @@ async def failed(_: Request, error: SignalWireError) -> JSONResponse:
         return JSONResponse({"detail": "SignalWire refused it, such as a subproject that is not there"}, 422)
     if isinstance(error, RateLimitError):
         return JSONResponse({"detail": "try again later"}, 503, {"Retry-After": str(int(error.retry_after or 1))})
+    # Such as a 401 after the token in use was deleted. The library logs only unknown outcomes.
+    logger.error("%s", error)
     # A caller that retries blindly would mint a second token.
     return JSONResponse({"detail": "SignalWire failed", "may_have_applied": error.may_have_applied}, 502)

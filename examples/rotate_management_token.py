@@ -18,15 +18,15 @@ PERMISSIONS = [Permission.MANAGEMENT]
 
 def main(file: str) -> None:
     try:
-        old = json.loads(Path(file).read_text(encoding="utf-8"))
-        old_id, secret = UUID(old["id"]), old["token"]
+        held = json.loads(Path(file).read_text(encoding="utf-8"))
+        old_id, secret = UUID(held["id"]), held["token"]
     except (ValueError, LookupError, TypeError):
         sys.exit(f"not rotated: {file} is no JSON object with `id` and `token`")
     if Permission.MANAGEMENT not in PERMISSIONS:
         sys.exit("the new token would lack `management`: nobody could mint, or delete, with what is stored")
 
     def store(new: ApiToken) -> None:
-        replace(file, json.dumps({"id": str(new.id), "token": new.token.get_secret_value()}))
+        replace(file, json.dumps({**held, "id": str(new.id), "token": new.token.get_secret_value()}))
 
     with ProjectTokens(api_token=secret) as tokens:
         new = tokens.create("management", PERMISSIONS, store=store)

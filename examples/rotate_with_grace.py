@@ -31,7 +31,8 @@ def mint(file: str) -> None:
 
     def store(new: ApiToken) -> None:
         old = [*before["old"], *([before["id"]] if "id" in before else [])]
-        replace(file, json.dumps({"id": str(new.id), "token": new.token.get_secret_value(), "old": old}))
+        now = {"id": str(new.id), "token": new.token.get_secret_value(), "old": old}
+        replace(file, json.dumps({**before, **now}))
 
     with ProjectTokens() as tokens:
         new = tokens.create("service", [Permission.CALLING], store=store)

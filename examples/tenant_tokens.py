@@ -69,16 +69,21 @@ async def mint(waiting: list[str], file: TextIO) -> dict[str, SignalWireError]:
 def main(path: Path, subprojects: list[str]) -> int:
     with open(path, "a+", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
         file.seek(0)
-        done = {json.loads(line)["subproject"] for line in file}
-        waiting = [subproject for subproject in dict.fromkeys(subprojects) if subproject not in done]
+        kept = {(line := json.loads(each))["subproject"]: line for each in file}
+        waiting = [subproject for subproject in dict.fromkeys(subprojects) if subproject not in kept]
         failed = anyio.run(mint, waiting, file)
         os.fsync(file.fileno())
     print(file=sys.stderr)
+    unknown = {
+        subproject: kept[subproject]["unknown"] for subproject in subprojects if "unknown" in kept.get(subproject, {})
+    }
+    for subproject, name in unknown.items():
+        print(f"{subproject}: left out: token {name} may exist, look in the dashboard", file=sys.stderr)
     for subproject, error in failed.items():
         refused = isinstance(error, APIStatusError) and not isinstance(error, RateLimitError)
         advice = "look in the dashboard first" if error.may_have_applied else "refused" if refused else "run again"
         print(f"{subproject}: {advice}: {error}", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failed or unknown else 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = ("operation", "project_id", "subproject_id", "token_id", "token_name", "permissions", "request_id")
-        line = {name: getattr(record, name, None) for name in fields}
+        line = {name: getattr(record, name, None) for name in (*fields, "retry_in")}
         line |= {"level": record.levelname, "message": record.getMessage()}
         line |= {"time": record.created, "who": f"{getpass.getuser()}@{platform.node()}"}
         return json.dumps(line)
@@ -42,14 +42,13 @@ def show(lines: list[dict[str, Any]]) -> None:
     tokens: dict[str, dict[str, Any]] = {}
     unknown: dict[Any, dict[str, Any]] = {}
     for line in lines:
-        # Tokens of different tenants may share a name.
-        name = (line["project_id"], line["subproject_id"], line["token_name"])
         if line["level"] != "INFO":
-            # A retry, or something that may exist, until a later record settles it.
-            unknown[line["token_id"] or name] = line
+            # Until a later record of the same ID settles it. One of the same name does not: two tokens may have it. The
+            # outcome of a retry is in another record.
+            if line["retry_in"] is None:
+                unknown[line["token_id"] or line["time"]] = line
             continue
         unknown.pop(line["token_id"], None)
-        unknown.pop(name, None)
         if line["operation"] == "delete":
             tokens.pop(line["token_id"], None)
         elif line["token_id"]:
