@@ -5,11 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
 
-from signalwire_tokens import SecretStr
+from signalwire_tokens import ApiToken, ProjectTokens, SecretStr
+from signalwire_tokens.cli.formats import renderer
 
 from .shell import COMMAND, CREATE, SECRET, UUID, Minting, only, secret_of
 
@@ -68,6 +70,39 @@ def test_for_a_subproject_the_file_names_it(shell, space, form) -> None:
     assert (run.returncode, only(space).project_id) == (0, subproject)
     assert subproject in run.stdout
     assert space.project_id not in run.stdout
+    assert run.stderr.endswith(f", permissions fax, calling, subproject {subproject}\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("example", "example.signalwire.com"),
+        ("Example", "example.signalwire.com"),
+        ("example.signalwire.com", "example.signalwire.com"),
+        ("https://example.signalwire.com/", "example.signalwire.com"),
+        ("https://example.swire.io:8443", "example.swire.io:8443"),
+        ("https://intranet", "https://intranet"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ],
+)
+def test_the_space_is_written_as_sdks_take_it(monkeypatch, given, host) -> None:
+    """SignalWire's SDKs would send the credentials to the host `example`."""
+    monkeypatch.setenv("SIGNALWIRE_SPACE", given)
+    monkeypatch.setenv("SIGNALWIRE_PROJECT_ID", UUID)
+    token = ApiToken(uuid.UUID(UUID), "ci", (), SecretStr("secret"))
+    assert json.loads(renderer("json", None)(token))["space"] == host
+    # This library takes it for the same space.
+    written, asked = (ProjectTokens(space, UUID, "an-api-token") for space in (host, given))
+    assert repr(written) == repr(asked)
+
+
+@pytest.mark.parametrize("form", ["env", "json"])
+def test_a_token_whose_file_is_replaced_is_named(shell, space, tmp_path, form) -> None:
+    where = ("--format", form, "--out", "ci", "--force")
+    assert shell(*CREATE, *where, cwd=tmp_path).stderr.endswith("; its secret is in ci\n")
+    first = only(space)
+    says = f"; its secret is in ci; it held token {first.id} before: delete that if nothing uses it\n"
+    assert shell(*CREATE, *where, cwd=tmp_path).stderr.endswith(says)
 
 
 def test_a_file_is_written_whole_for_its_owner_alone(shell, space, tmp_path) -> None:
@@ -140,7 +175,8 @@ def test_a_refused_mint_leaves_no_file(shell, space, tmp_path) -> None:
     space.fail_next(401)
     run = shell(*CREATE, "--out", str(tmp_path / "token"))
     assert (run.returncode, list(tmp_path.iterdir())) == (1, [])
-    assert re.fullmatch(r"Error: create of token 'ci deploy' failed: HTTP 401.*management permission.*\n", run.stderr)
+    refused = r"Error: create of token 'ci deploy' failed: HTTP 401.*management permission.*; nothing was minted\n"
+    assert re.fullmatch(refused, run.stderr)
 
 
 def test_a_refused_mint_leaves_the_old_file(shell, space, tmp_path) -> None:

@@ -50,6 +50,22 @@ def test_a_file_of_another_token_is_not_replaced(rotate, shell, space, old, tmp_
     assert (other in space.tokens, secret_of_last(space) in file.read_text()) == (False, True)
 
 
+@pytest.mark.parametrize("form", ["env", "json"])
+def test_a_token_of_a_subproject_is_not_replaced_by_one_of_the_project(shell, space, tmp_path, form) -> None:
+    tenant, where = space.add_subproject("tenant"), ("--format", form, "--out", "ci", "--force")
+    assert shell(*CREATE, "--subproject", str(tenant), *where, cwd=tmp_path).returncode == 0
+    token, before = only(space), (tmp_path / "ci").read_text()
+    space.requests.clear()
+    rotate = ("rotate", str(token.id), "ci", "-p", "fax", *where)
+    run = shell(*rotate, cwd=tmp_path)
+    assert (run.returncode, space.requests, (tmp_path / "ci").read_text()) == (2, [], before)
+    says = f"ci holds a token of project {tenant}, not {space.project_id}; look at --subproject; nothing was sent"
+    assert run.stderr == f"Error: {says}\n"
+    run = shell(*rotate, "--subproject", str(tenant).upper(), cwd=tmp_path)
+    assert (run.returncode, only(space).project_id) == (0, str(tenant))
+    assert f", subproject {tenant}; its secret is stored" in run.stderr
+
+
 def test_what_is_no_regular_file_is_not_read(rotate, space, tmp_path) -> None:
     os.mkfifo(tmp_path / "fifo")
     run = rotate("--out", str(tmp_path / "fifo"), "--force")

@@ -68,8 +68,10 @@ def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
         said = f"the secret could not be stored: {cause}; {said}"
     elif isinstance(cause, Failure):
         said = f"{cause}; {said}"
-    code = WRONG_USAGE if isinstance(error, ConfigurationError) else NOT_DONE
-    return Failure(said, UNKNOWN if error.may_have_applied else code)
+    if isinstance(error, ConfigurationError):
+        return Failure(said, WRONG_USAGE)
+    said += "; nothing was minted" if mints and not error.may_have_applied else ""
+    return Failure(said, UNKNOWN if error.may_have_applied else NOT_DONE)
 
 
 def storing(store: Store, render: Callable[[ApiToken], bytes], stop: Callable[[], None]) -> Callable[[ApiToken], None]:

@@ -17,7 +17,7 @@ from signalwire_tokens import Permission, PermissionName
 
 from . import _options as options, stores
 from .calls import client, storing
-from .formats import as_json, described, held_ids, renderer, shown
+from .formats import as_json, described, held, project, renderer, shown
 from .group import command_line
 from .messages import DONE, NOT_DONE, WRONG_USAGE, Failure, log_lines, masked, printable
 from .run import run
@@ -25,16 +25,24 @@ from .run import run
 __all__ = ["command_line", "execute"]
 
 
-def _refuse_another(path: Path, token_id: UUID) -> None:
-    """Refuse to replace an env or json file that holds another token than the one that is rotated."""
-    held: list[str] = []
+def _held(path: Path | None) -> tuple[list[str], list[str]]:
+    """Return the IDs of the tokens that an env or json file holds, and those of their projects."""
     # A file that cannot be read is no such file, or is refused when it is to be written.
     with contextlib.suppress(OSError):
-        if path.is_file():
+        if path and path.is_file():
             with path.open("rb") as file:
-                held = held_ids(file.read(stores.ROOM))
-    if held and str(token_id) not in held:
-        raise Failure(f"{path} holds token {held[0]}, not {token_id}; nothing was sent", WRONG_USAGE)
+                return held(file.read(stores.ROOM))
+    return [], []
+
+
+def _refuse_another(path: Path, token_id: UUID, subproject: UUID | None) -> None:
+    """Refuse to replace an env or json file of another token than the one that is rotated, or of another project."""
+    tokens, projects = _held(path)
+    if tokens and str(token_id) not in tokens:
+        raise Failure(f"{path} holds token {tokens[0]}, not {token_id}; nothing was sent", WRONG_USAGE)
+    if projects and project(subproject).lower() not in projects:
+        wanted = f"a token of project {projects[0]}, not {project(subproject)}"
+        raise Failure(f"{path} holds {wanted}; look at --subproject; nothing was sent", WRONG_USAGE)
 
 
 def _place(out: Path | None, command: str | None, *, force: bool) -> AbstractContextManager[stores.Store] | None:
@@ -82,11 +90,12 @@ def create(
     if the reader fails after reading, the token stays. Then delete the ID that standard error names, or use --exec.
     """
     place = _place(out, command, force=force) or stores.stdout(reveal=reveal)
+    replaced = "".join(f"; it held token {token} before: delete that if nothing uses it" for token in _held(out)[0])
     with place as store, client("creating the token", mints=True) as (tokens, stop):
         keep = storing(store, renderer(form, subproject), stop)
         created = tokens.create(name, permissions, subproject_id=subproject, store=keep)
-    stored = f"; its secret is in {out}" if out else "; its secret is stored" if command else ""
-    return f"created {shown(created)}{stored}"
+    stored = f"; its secret is in {out}{replaced}" if out else "; its secret is stored" if command else ""
+    return f"created {shown(created, subproject)}{stored}"
 
 
 @command_line.command(
@@ -160,11 +169,11 @@ def rotate(
     if place is None:
         raise click.UsageError("give one of --out and --exec: the old token is deleted once the new one is stored")
     if out and force:
-        _refuse_another(out, token_id)
+        _refuse_another(out, token_id, subproject)
     with place as store, client("rotating the token", mints=True) as (tokens, stop):
         keep = storing(store, renderer(form, subproject), stop)
         created = tokens.rotate(token_id, name, permissions, store=keep, subproject_id=subproject)
-    return f"created {shown(created)}; its secret is stored, and the old token {token_id} is deleted"
+    return f"created {shown(created, subproject)}; its secret is stored, and the old token {token_id} is deleted"
 
 
 @command_line.command(

@@ -16,18 +16,32 @@ if TYPE_CHECKING:
 
 # Characters that a shell, docker --env-file and GITHUB_ENV read alike; each has other rules for quotes.
 _PLAIN = re.compile(r"[][A-Za-z0-9_@%+=:,./-]*")
-_HELD_ID = re.compile(
-    rb"""(?:SIGNALWIRE_API_TOKEN_ID=|"id":\s*)["']?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})""", re.IGNORECASE
-)
+_AN_ID = rb"""\s*["']?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"""
+_HELD_ID = re.compile(rb'(?:SIGNALWIRE_API_TOKEN_ID=|"id":)' + _AN_ID, re.IGNORECASE)
+_HELD_PROJECT = re.compile(rb'(?:SIGNALWIRE_PROJECT_ID=|"project_id":)' + _AN_ID, re.IGNORECASE)
 
 
 def access_to(token: ApiToken, subproject: UUID | None) -> dict[str, str]:
     """Return the variables that SignalWire's SDKs read."""
     return {
-        "SIGNALWIRE_SPACE": os.environ["SIGNALWIRE_SPACE"],
-        "SIGNALWIRE_PROJECT_ID": str(subproject or os.environ["SIGNALWIRE_PROJECT_ID"]),
+        "SIGNALWIRE_SPACE": _host(os.environ["SIGNALWIRE_SPACE"]),
+        "SIGNALWIRE_PROJECT_ID": project(subproject),
         "SIGNALWIRE_API_TOKEN": token.token.get_secret_value(),
     }
+
+
+def project(subproject: UUID | None) -> str:
+    """Return the ID of the project that a token is for."""
+    return str(subproject or os.environ["SIGNALWIRE_PROJECT_ID"])
+
+
+def _host(space: str) -> str:
+    """Return a space as SignalWire's SDKs take it: its host. They would send the credentials elsewhere for its name."""
+    if not re.search("[.:]", space):
+        return f"{space.lower()}.signalwire.com"
+    host = space.removeprefix("https://").rstrip("/")
+    # Without a dot or a port, this library would take it for a name.
+    return host if re.search("[.:]", host) else space
 
 
 def renderer(form: str, subproject: UUID | None) -> Callable[[ApiToken], bytes]:
@@ -55,11 +69,13 @@ def as_json(described: dict[str, Any]) -> bytes:
     return json.dumps(described).encode() + b"\n"
 
 
-def shown(token: ApiToken) -> str:
+def shown(token: ApiToken, subproject: UUID | None = None) -> str:
     permissions = ", ".join(name if name.isprintable() else repr(name) for name in token.permissions)
-    return f"token {token.id}, name {token.name!r}, permissions {permissions}"
+    of = f", subproject {subproject}" if subproject else ""
+    return f"token {token.id}, name {token.name!r}, permissions {permissions}{of}"
 
 
-def held_ids(content: bytes) -> list[str]:
-    """Return the IDs of the tokens that an env or json file holds."""
-    return [found.decode().lower() for found in _HELD_ID.findall(content)]
+def held(content: bytes) -> tuple[list[str], list[str]]:
+    """Return the IDs of the tokens that an env or json file holds, and those of their projects."""
+    tokens, projects = (kind.findall(content) for kind in (_HELD_ID, _HELD_PROJECT))
+    return [found.decode().lower() for found in tokens], [found.decode().lower() for found in projects]

@@ -92,7 +92,7 @@ def run(
         ):
             stop()
             # After SIGKILL, only this line says which token is left.
-            write(f"{printable(f'created {shown(token)}; it is deleted when {command[0]} ends')}\n")
+            write(f"{printable(f'created {shown(token, subproject)}; it is deleted when {command[0]} ends')}\n")
             codes.append(_run_with(access_to(token, subproject), command))
     except _NotStartedError as failure:
         raise Failure(f"{failure}; the token is deleted", failure.code) from None
