@@ -444,7 +444,8 @@ def test_many_threads_mint_many_tokens(http, space) -> None:
 def test_a_shell_can_use_it(number, free_port) -> None:
     port = free_port if number == signal.SIGTERM else 0
     command = [sys.executable, "-m", "signalwire_tokens.testing", *(["--port", str(port)] if port else [])]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run, contextlib.ExitStack() as ends:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as run, contextlib.ExitStack() as ends:
         ends.callback(run.kill)  # or a test that fails would wait for it
         lines = [run.stdout.readline() for _ in range(3)]
         exports = dict(re.fullmatch(r"export (\w+)=(\S+)\n", line).groups() for line in lines)
@@ -458,7 +459,7 @@ def test_a_shell_can_use_it(number, free_port) -> None:
         )
         run.send_signal(number)
         assert run.wait(10) == 0
-        assert run.stdout.read() == ""
+        assert (run.stdout.read(), run.stderr.read()) == ("", "serving a fake space; Ctrl-C ends it\n")
     assert used.stdout == "**********\n"
 
 

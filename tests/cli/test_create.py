@@ -101,7 +101,7 @@ def test_a_token_whose_file_is_replaced_is_named(shell, space, tmp_path, form) -
     where = ("--format", form, "--out", "ci", "--force")
     assert shell(*CREATE, *where, cwd=tmp_path).stderr.endswith("; its secret is in ci\n")
     first = only(space)
-    says = f"; its secret is in ci; it held token {first.id} before: delete that if nothing uses it\n"
+    says = f"; its secret is in ci; ci held token {first.id} before: delete that if nothing uses it\n"
     assert shell(*CREATE, *where, cwd=tmp_path).stderr.endswith(says)
 
 

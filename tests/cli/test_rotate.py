@@ -63,7 +63,33 @@ def test_a_token_of_a_subproject_is_not_replaced_by_one_of_the_project(shell, sp
     assert run.stderr == f"Error: {says}\n"
     run = shell(*rotate, "--subproject", str(tenant).upper(), cwd=tmp_path)
     assert (run.returncode, only(space).project_id) == (0, str(tenant))
-    assert f", subproject {tenant}; its secret is stored" in run.stderr
+    assert f", subproject {tenant}; its secret is in ci, and the old token {token.id} is deleted\n" in run.stderr
+
+
+@pytest.mark.parametrize("form", ["env", "json"])
+@pytest.mark.parametrize("other", ["another format", "another value", "another token"])
+def test_what_a_file_holds_beside_the_token_is_not_lost(shell, space, tmp_path, form, other) -> None:
+    """Whoever reads the file would miss it."""
+    file, other_id = tmp_path / "ci", "0b1c2d3e-0000-4000-8000-000000000000"
+    assert shell(*CREATE, "--format", form, "--out", "ci", cwd=tmp_path).returncode == 0
+    token = only(space)
+    says = f"has the format {form}; give --format {form}, or name another file"
+    if other == "another value":
+        lines = {
+            "env": f"export DATABASE_URL=x\n{file.read_text()}",
+            "json": '{"DATABASE_URL": "x", ' + file.read_text()[1:],
+        }
+        file.write_text(lines[form])
+        says = "also holds DATABASE_URL, which would be lost; name a file for the token alone"
+    if other == "another token":
+        file.write_text(file.read_text() + file.read_text().replace(str(token.id), other_id))
+        says = f"also holds {other_id}, which would be lost; name a file for the token alone"
+    before = file.read_text()
+    space.requests.clear()
+    where = ("--format", "text" if other == "another format" else form, "--out", "ci", "--force")
+    run = shell("rotate", str(token.id), "ci", "-p", "fax", *where, cwd=tmp_path)
+    assert (run.returncode, space.requests, file.read_text()) == (2, [], before)
+    assert run.stderr == f"Error: ci {says}; nothing was sent\n"
 
 
 def test_what_is_no_regular_file_is_not_read(rotate, space, tmp_path) -> None:

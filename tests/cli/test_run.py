@@ -96,6 +96,12 @@ def test_standard_error_that_nobody_reads_costs_nothing(shell, space, broken) ->
     ("command", "code", "said"),
     [
         ("no-such-command", 127, "no-such-command cannot be found, so nothing was sent"),
+        (
+            "a b",
+            127,
+            "a b cannot be found, so nothing was sent; give the command and its arguments as words of their own",
+        ),
+        ("", 127, "'' cannot be found, so nothing was sent"),
         ("chat", 127, "chat cannot be found, so nothing was sent; -p takes one permission; repeat it"),
         ("./missing", 127, "./missing cannot be found, so nothing was sent"),
         ("./text", 126, "./text cannot be run, so nothing was sent"),

@@ -19,19 +19,27 @@ from .shell import CREATE, UUID, only
         (["rotate", UUID, "ci", "-p", "fax", "chat", "video"], "repeat it: -p chat -p video\n"),
         (["update", UUID, "-p", "fax", "calling"], "repeat it: -p calling\n"),
         (["create", "ci", "-p", "fax", "deploy"], "unexpected extra arguments: deploy\n"),
-        (["create", " ", "-p", "fax"], "name is blank"),
+        (["create", " ", "-p", "fax"], "name is blank; the service refuses a token without a name; nothing was sent\n"),
+        (["create", "ci", "-p", "voice"], "video; nothing was sent\n"),
+        (["update", UUID, "--name", ""], "name is blank"),
         (["create", "ci"], "Missing option '-p'"),
         (["create", "ci", "-p", "fax", "--subproject", "x"], "--subproject is no UUID; pass the subproject's id"),
         (["create", "ci", "-p", "fax", "--format", "yaml"], "'yaml' is not one of"),
         (["update", UUID], "nothing to change; give --name, -p or both"),
         (["update", "x", "--name", "y"], "TOKEN_ID is no UUID; pass the token's id, not its name or its secret"),
         (["create", "ci", "-p", "fax", "--out", ""], "--out is empty"),
-        (["create", "ci", "-p", "fax", "--out", "-"], "leave --out out for standard output"),
-        (["rotate", UUID, "ci", "-p", "fax", "--out", "-", "--force"], "./- for a file of that name"),
+        (
+            ["create", "ci", "-p", "fax", "--out", "-"],
+            "--out takes a file; `create` without it writes to standard output\n",
+        ),
+        (["rotate", UUID, "ci", "-p", "fax", "--out", "-", "--force"], "--out takes a file; "),
         (["delete"], "Missing argument"),
         (["list"], "SignalWire has no call that lists tokens; see the dashboard"),
         (["revoke", UUID], "use delete"),
-        (["mint"], "No such command 'mint'"),
+        (["mint"], "No such command 'mint'; use create"),
+        (["change"], "No such command 'change'; use update"),
+        (["destroy"], "No such command 'destroy'"),
+        (["delete", ""], "TOKEN_ID is empty; pass the token's id"),
         (["create", "ci", "-p", "fax", "--api-token", "x"], "No such option"),
     ],
 )
@@ -105,7 +113,7 @@ def test_a_malformed_variable_is_named(shell, space, variable, value) -> None:
 def test_what_is_for_python_is_left_out(shell) -> None:
     run = shell(*CREATE, environment={"SIGNALWIRE_SPACE": "http://example.com"})
     assert run.returncode == 2
-    assert run.stderr.endswith("(http:// for loopback only)\n")
+    assert run.stderr.endswith("(http:// for loopback only); nothing was sent\n")
 
 
 @pytest.mark.parametrize(

@@ -499,6 +499,7 @@ def _main() -> None:
             sep="\n",
             flush=True,
         )
+        print("serving a fake space; Ctrl-C ends it", file=sys.stderr)
         while True:
             # Python handles a signal that arrives just before a system call, and on Windows any, only after that call.
             with contextlib.suppress(queue.Empty):

@@ -23,10 +23,11 @@ class _Id(click.types.UUIDParameterType):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            needed = "TOKEN_ID is no UUID; pass the token's id, not its name or its secret"
+            named, needed = "TOKEN_ID", "the token's id, not its name or its secret"
             if isinstance(param, click.Option):
-                needed = f"{param.opts[0]} is no UUID; pass the subproject's id"
-            raise click.UsageError(needed, ctx) from None
+                named, needed = param.opts[0], "the subproject's id"
+            problem = "is no UUID" if value else "is empty"
+            raise click.UsageError(f"{named} {problem}; pass {needed}", ctx) from None
 
 
 class _File(click.Path):
@@ -36,8 +37,7 @@ class _File(click.Path):
         if not value:
             raise click.UsageError("--out is empty; name a file", ctx)
         if value == "-":
-            said = "leave --out out for standard output (`rotate`: use --exec); ./- for a file of that name"
-            raise click.UsageError(said, ctx)
+            raise click.UsageError("--out takes a file; `create` without it writes to standard output", ctx)
         return super().convert(value, param, ctx)
 
 

@@ -60,7 +60,7 @@ def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
         code = INTERRUPTED if isinstance(error, signals.Interrupted) else NOT_DONE
         return Failure("; ".join([f"the secret could not be stored: {error}", *notes]), code)
     if not isinstance(error, SignalWireError):
-        return Failure(masked(str(error)), WRONG_USAGE)
+        return Failure(_unsent(masked(str(error))), WRONG_USAGE)
     # Notes of other errors are for Python.
     said = _FOR_PYTHON.sub("", str(error))
     # The step after minting failed first, and deleting the token then failed, too.
@@ -69,9 +69,14 @@ def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
     elif isinstance(cause, Failure):
         said = f"{cause}; {said}"
     if isinstance(error, ConfigurationError):
-        return Failure(said, WRONG_USAGE)
-    said += "; nothing was minted" if mints and not error.may_have_applied else ""
+        return Failure(_unsent(said), WRONG_USAGE)
+    if mints and not error.may_have_applied and "nothing was sent" not in said:
+        said += "; nothing was minted"
     return Failure(said, UNKNOWN if error.may_have_applied else NOT_DONE)
+
+
+def _unsent(said: str) -> str:
+    return said if said.endswith("nothing was sent") else f"{said.rstrip('.')}; nothing was sent"
 
 
 def storing(store: Store, render: Callable[[ApiToken], bytes], stop: Callable[[], None]) -> Callable[[ApiToken], None]:

@@ -17,7 +17,7 @@ from signalwire_tokens import Permission, PermissionName
 
 from . import _options as options, stores
 from .calls import client, storing
-from .formats import as_json, described, held, project, renderer, shown
+from .formats import Held, as_json, described, held, project, renderer, shown
 from .group import command_line
 from .messages import DONE, NOT_DONE, WRONG_USAGE, Failure, log_lines, masked, printable
 from .run import run
@@ -25,24 +25,32 @@ from .run import run
 __all__ = ["command_line", "execute"]
 
 
-def _held(path: Path | None) -> tuple[list[str], list[str]]:
-    """Return the IDs of the tokens that an env or json file holds, and those of their projects."""
+def _held(path: Path | None) -> Held:
+    """Return what an env or json file holds."""
     # A file that cannot be read is no such file, or is refused when it is to be written.
     with contextlib.suppress(OSError):
         if path and path.is_file():
             with path.open("rb") as file:
                 return held(file.read(stores.ROOM))
-    return [], []
+    return held(b"")
 
 
-def _refuse_another(path: Path, token_id: UUID, subproject: UUID | None) -> None:
-    """Refuse to replace an env or json file of another token than the one that is rotated, or of another project."""
-    tokens, projects = _held(path)
-    if tokens and str(token_id) not in tokens:
-        raise Failure(f"{path} holds token {tokens[0]}, not {token_id}; nothing was sent", WRONG_USAGE)
-    if projects and project(subproject).lower() not in projects:
-        wanted = f"a token of project {projects[0]}, not {project(subproject)}"
-        raise Failure(f"{path} holds {wanted}; look at --subproject; nothing was sent", WRONG_USAGE)
+def _refuse_another(path: Path, token_id: UUID, subproject: UUID | None, form: str) -> None:
+    """Refuse to replace an env or json file that does not hold the token that is rotated, or holds more than that."""
+    file, problem = _held(path), ""
+    if not file.tokens:
+        return
+    more = [token for token in file.tokens if token != str(token_id)] + file.others
+    if str(token_id) not in file.tokens:
+        problem = f"holds token {file.tokens[0]}, not {token_id}"
+    elif file.projects and project(subproject).lower() not in file.projects:
+        problem = f"holds a token of project {file.projects[0]}, not {project(subproject)}; look at --subproject"
+    elif more:
+        problem = f"also holds {', '.join(more)}, which would be lost; name a file for the token alone"
+    elif form != file.form:
+        problem = f"has the format {file.form}; give --format {file.form}, or name another file"
+    if problem:
+        raise Failure(f"{path} {problem}; nothing was sent", WRONG_USAGE)
 
 
 def _place(out: Path | None, command: str | None, *, force: bool) -> AbstractContextManager[stores.Store] | None:
@@ -90,11 +98,12 @@ def create(
     if the reader fails after reading, the token stays. Then delete the ID that standard error names, or use --exec.
     """
     place = _place(out, command, force=force) or stores.stdout(reveal=reveal)
-    replaced = "".join(f"; it held token {token} before: delete that if nothing uses it" for token in _held(out)[0])
+    held_before = _held(out).tokens
     with place as store, client("creating the token", mints=True) as (tokens, stop):
         keep = storing(store, renderer(form, subproject), stop)
         created = tokens.create(name, permissions, subproject_id=subproject, store=keep)
-    stored = f"; its secret is in {out}{replaced}" if out else "; its secret is stored" if command else ""
+    stored = f"; its secret is in {out}" if out else "; its secret is stored" if command else ""
+    stored += "".join(f"; {out} held token {token} before: delete that if nothing uses it" for token in held_before)
     return f"created {shown(created, subproject)}{stored}"
 
 
@@ -119,7 +128,7 @@ Examples:
 )
 def update(token_id: UUID, name: str | None, permissions: tuple[PermissionName, ...], form: str) -> str:
     """Change the name or the permissions of a token. Its secret stays."""
-    if not name and not permissions:
+    if name is None and not permissions:
         raise click.UsageError("nothing to change; give --name, -p or both")
     printed = stores.stdout(reveal=True) if form == "json" else contextlib.nullcontext()
     with printed as write:
@@ -169,11 +178,12 @@ def rotate(
     if place is None:
         raise click.UsageError("give one of --out and --exec: the old token is deleted once the new one is stored")
     if out and force:
-        _refuse_another(out, token_id, subproject)
+        _refuse_another(out, token_id, subproject, form)
     with place as store, client("rotating the token", mints=True) as (tokens, stop):
         keep = storing(store, renderer(form, subproject), stop)
         created = tokens.rotate(token_id, name, permissions, store=keep, subproject_id=subproject)
-    return f"created {shown(created, subproject)}; its secret is stored, and the old token {token_id} is deleted"
+    stored = f"its secret is in {out}" if out else "its secret is stored"
+    return f"created {shown(created, subproject)}; {stored}, and the old token {token_id} is deleted"
 
 
 @command_line.command(

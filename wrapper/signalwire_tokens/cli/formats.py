@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from .stores import StoreError
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 _PLAIN = re.compile(r"[][A-Za-z0-9_@%+=:,./-]*")
 _AN_ID = rb"""\s*["']?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"""
 _HELD_ID = re.compile(rb'(?:SIGNALWIRE_API_TOKEN_ID=|"id":)' + _AN_ID, re.IGNORECASE)
+_ASSIGNED = re.compile(rb"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=", re.MULTILINE)
+_OURS = {"SIGNALWIRE_API_TOKEN_ID", "SIGNALWIRE_SPACE", "SIGNALWIRE_PROJECT_ID", "SIGNALWIRE_API_TOKEN"}
+_OURS |= {"space", "project_id", "id", "name", "permissions", "token"}
 _HELD_PROJECT = re.compile(rb'(?:SIGNALWIRE_PROJECT_ID=|"project_id":)' + _AN_ID, re.IGNORECASE)
 
 
@@ -75,7 +79,23 @@ def shown(token: ApiToken, subproject: UUID | None = None) -> str:
     return f"token {token.id}, name {token.name!r}, permissions {permissions}{of}"
 
 
-def held(content: bytes) -> tuple[list[str], list[str]]:
-    """Return the IDs of the tokens that an env or json file holds, and those of their projects."""
-    tokens, projects = (kind.findall(content) for kind in (_HELD_ID, _HELD_PROJECT))
-    return [found.decode().lower() for found in tokens], [found.decode().lower() for found in projects]
+class Held(NamedTuple):
+    """What an env or json file holds: the IDs of tokens and of their projects, and the names of other values."""
+
+    form: str
+    tokens: list[str]
+    projects: list[str]
+    others: list[str]
+
+
+def held(content: bytes) -> Held:
+    tokens, projects = (
+        [found.decode().lower() for found in kind.findall(content)] for kind in (_HELD_ID, _HELD_PROJECT)
+    )
+    form, names = "env", [name.decode() for name in _ASSIGNED.findall(content)]
+    if b"SIGNALWIRE_API_TOKEN_ID=" not in content:
+        form, names = "json", []
+        # It may be more than one object.
+        with contextlib.suppress(ValueError):
+            names = list(json.loads(content))
+    return Held(form, tokens, projects, [name for name in names if name not in _OURS])

@@ -35,7 +35,7 @@ def _give_up_stdout() -> None:
 
 
 class _Commands(click.Group):
-    """The commands, and advice on two that people look for."""
+    """The commands, and advice on others that people look for."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _printing():
@@ -48,12 +48,11 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        absent = {
-            "list": "SignalWire has no call that lists tokens; see the dashboard",
-            "revoke": "No such command 'revoke'; use delete",
-        }
-        if args[0] in absent:
-            ctx.fail(absent[args[0]])
+        instead = {"mint": "create", "change": "update", "revoke": "delete"}.get(args[0])
+        if instead:
+            ctx.fail(f"No such command {args[0]!r}; use {instead}")
+        if args[0] == "list":
+            ctx.fail("SignalWire has no call that lists tokens; see the dashboard")
         return super().resolve_command(ctx, args)
 
 
@@ -74,7 +73,7 @@ Exit codes:
     2  wrong usage or configuration; nothing was sent
     3  outcome unknown: a token may exist that nobody holds, or both exist
   130  interrupted; no new token exists
-`run` exits with the code of COMMAND, or with 125 to 127: see `run --help`.
+`run` exits with the code of COMMAND, or with 125, 126, 127 or 130: see `run --help`.
 
 \b
 Completion (bash; zsh and fish alike):

@@ -59,7 +59,7 @@ Examples:
 \b
 Exit codes:
   that of COMMAND, or 128 and the number of the signal that ended it
-  125  no token was minted, or it may exist: the message says which
+  125  wrong usage, or refused, and no token was minted; or one may exist: the message says which
   126  COMMAND cannot be run
   127  COMMAND cannot be found; nothing was sent
   130  interrupted before COMMAND began; no token exists
@@ -83,7 +83,9 @@ def run(
         is_there = path.exists() if path.name != command[0] else shutil.which(command[0], os.F_OK)
         problem, code = ("cannot be run", CANNOT_BE_RUN) if is_there else ("cannot be found", NOT_FOUND)
         hint = "; -p takes one permission; repeat it" if command[0] in {*Permission} else ""
-        raise Failure(f"{masked(command[0])} {problem}, so nothing was sent{hint}", code)
+        # No shell takes it apart.
+        hint = "; give the command and its arguments as words of their own" if " " in command[0] else hint
+        raise Failure(f"{masked(command[0]) or repr('')} {problem}, so nothing was sent{hint}", code)
     codes: list[int] = []
     try:
         with (
