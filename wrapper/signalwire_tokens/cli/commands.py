@@ -40,9 +40,12 @@ def _refuse_another(path: Path, token_id: UUID, subproject: UUID | None) -> None
     tokens, projects = _held(path)
     if tokens and str(token_id) not in tokens:
         raise Failure(f"{path} holds token {tokens[0]}, not {token_id}; nothing was sent", WRONG_USAGE)
-    if projects and project(subproject).lower() not in projects:
-        wanted = f"a token of project {projects[0]}, not {project(subproject)}"
-        raise Failure(f"{path} holds {wanted}; look at --subproject; nothing was sent", WRONG_USAGE)
+    wanted = project(subproject).lower()
+    if projects and wanted and wanted not in projects:
+        # The variable is not repeated, as people mix up the project ID and the API token.
+        of = f"subproject {subproject}" if subproject else "SIGNALWIRE_PROJECT_ID"
+        other = f"a token of project {projects[0]}, not of {of}"
+        raise Failure(f"{path} holds {other}; look at --subproject; nothing was sent", WRONG_USAGE)
 
 
 def _place(out: Path | None, command: str | None, *, force: bool) -> AbstractContextManager[stores.Store] | None:

@@ -31,8 +31,8 @@ def access_to(token: ApiToken, subproject: UUID | None) -> dict[str, str]:
 
 
 def project(subproject: UUID | None) -> str:
-    """Return the ID of the project that a token is for."""
-    return str(subproject or os.environ["SIGNALWIRE_PROJECT_ID"])
+    """Return the ID of the project that a token is for; an empty string if it is not set."""
+    return str(subproject or os.environ.get("SIGNALWIRE_PROJECT_ID", ""))
 
 
 def _host(space: str) -> str:
