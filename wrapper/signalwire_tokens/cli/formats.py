@@ -37,9 +37,9 @@ def project(subproject: UUID | None) -> str:
 
 def _host(space: str) -> str:
     """Return a space as SignalWire's SDKs take it: its host. They would send the credentials elsewhere for its name."""
+    host = space.removeprefix("https://").removesuffix("/")
     if not re.search("[.:]", space):
-        return f"{space.lower()}.signalwire.com"
-    host = space.removeprefix("https://").rstrip("/")
+        return f"{host.lower()}.signalwire.com"
     # Without a dot or a port, this library would take it for a name.
     return host if re.search("[.:]", host) else space
 
