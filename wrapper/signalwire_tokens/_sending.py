@@ -142,11 +142,10 @@ class Sender(Generic[Transport]):
         fields |= {name: call.request.get("json", {}).get(name) for name in ("permissions", "subproject_id")}
         fields |= {"token_id": token_id and str(token_id), "request_id": getattr(about, "request_id", None), **more}
         # A handler that raises, or an exception that takes no note, must not lose a token or replace an interruption.
-        # Without fields if that fails: logging refuses one whose name a record factory of the application has used.
-        for extra in (fields, None):
-            with contextlib.suppress(Exception):
-                logger.log(level, "%s", text, extra=extra)
-                break
+        with contextlib.suppress(Exception):
+            # Logging refuses a record with a field whose name a record factory of the application has used.
+            taken = vars(logger.makeRecord(logger.name, level, "", 0, text, (), None))
+            logger.log(level, "%s", text, extra={name: fields[name] for name in fields if name not in taken})
         with contextlib.suppress(Exception):
             leaving.add_note(text)
 
