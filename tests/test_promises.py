@@ -393,7 +393,7 @@ def test_ctrl_c_while_waiting_says_what_is_known(space, monkeypatch, caplog, sta
 
     # A create is not retried after a 503, so the wait is that of an update.
     monkeypatch.setattr(ProjectTokens, "_sleep", staticmethod(sleep))
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     space.fail_next(status)
     tokens = ProjectTokens("example", space.project_id, space.api_token, transport=space.transport)
     with pytest.raises(KeyboardInterrupt) as caught:

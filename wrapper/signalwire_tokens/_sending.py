@@ -133,7 +133,7 @@ class Sender(Generic[Transport]):
         advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[attempt.call.operation][1]
         problem = f"interrupted by {type(interruption).__name__}"
         text = str(_answers.failed(SignalWireError, attempt, problem, advice, applied=applied))
-        self._log(logging.WARNING if applied else logging.INFO, text, attempt.call, came, leaving=interruption)
+        self._log(logging.WARNING if applied else logging.DEBUG, text, attempt.call, came, leaving=interruption)
 
     def _log(self, level: int, text: str, call: Call[Any], about: Any = None, leaving: Any = None, **more: Any) -> None:
         """Log a text with fields for an inventory. Note it also on the exception `leaving`, as loggers may be off."""
