@@ -57,6 +57,7 @@ def test_arguments_win_over_the_environment(flavour, monkeypatch) -> None:
     [
         ("example", "https://example.signalwire.com"),
         ("my-space", "https://my-space.signalwire.com"),
+        ("example/", "https://example.signalwire.com"),
         ("example.signalwire.com", "https://example.signalwire.com"),
         ("example.swire.io", "https://example.swire.io"),
         ("example.test:8443", "https://example.test:8443"),
@@ -94,6 +95,8 @@ def test_a_space_names_its_origin(flavour, space, origin) -> None:
         "example..com",
         "-example",
         "example.com/path",
+        "example//",
+        f"{TOKEN}/",
         "a" * 64,
         PROJECT,
         TOKEN,

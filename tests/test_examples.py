@@ -477,6 +477,22 @@ class TestTokenInventory:
         assert look.startswith("look in the dashboard: create of token 'lost' failed: ")
 
     @pytest.mark.usefixtures("inventory")
+    def test_a_call_that_was_interrupted_before_it_did_anything_changes_nothing(
+        self, example, space, tokens, tmp_path, monkeypatch
+    ) -> None:
+        def sleep(_seconds) -> None:
+            raise KeyboardInterrupt
+
+        kept = tokens.create("kept", ["fax"])
+        monkeypatch.setattr(ProjectTokens, "_sleep", staticmethod(sleep))
+        space.fail_next(429, times=2)
+        for call in (lambda: tokens.update(kept.id, name="renamed"), lambda: tokens.delete(kept.id)):
+            with pytest.raises(KeyboardInterrupt):
+                call()
+        [line] = example("token_inventory.py", str(tmp_path / "tokens.jsonl")).stdout.splitlines()
+        assert line.startswith(f"{kept.id}  kept  fax  ")
+
+    @pytest.mark.usefixtures("inventory")
     def test_a_stray_is_not_forgotten_over_a_token_of_the_same_name(self, example, space, tokens, tmp_path) -> None:
         tenant = space.add_subproject("tenant")
         space.fail_next(disconnect=True, applied=True, times=2)

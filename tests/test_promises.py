@@ -393,7 +393,7 @@ def test_ctrl_c_while_waiting_says_what_is_known(space, monkeypatch, caplog, sta
 
     # A create is not retried after a 503, so the wait is that of an update.
     monkeypatch.setattr(ProjectTokens, "_sleep", staticmethod(sleep))
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     space.fail_next(status)
     tokens = ProjectTokens("example", space.project_id, space.api_token, transport=space.transport)
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -618,7 +618,7 @@ def test_records_say_of_which_project_and_subproject(flavour, space, caplog) -> 
     ]
 
 
-def test_a_record_factory_that_uses_the_name_of_a_field_costs_no_text(flavour, space, caplog) -> None:
+def test_a_record_factory_that_uses_the_name_of_a_field_costs_no_other(flavour, space, caplog) -> None:
     """Logging refuses such a record, and what is only logged would be lost."""
     plain = logging.getLogRecordFactory()
 
@@ -634,7 +634,24 @@ def test_a_record_factory_that_uses_the_name_of_a_field_costs_no_text(flavour, s
             tokens.create("ci", ["fax"])
     finally:
         logging.setLogRecordFactory(plain)
-    assert str(caught.value) in [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert record.getMessage() == str(caught.value)
+    assert (record.operation, record.token_name, record.request_id) == ("create", "ci", "that of the application")
+
+
+def test_a_handler_that_raises_repeats_nothing_for_the_others(flavour, space, caplog, monkeypatch) -> None:
+    caplog.set_level(logging.INFO, "signalwire_tokens")
+
+    class Broken(logging.Handler):
+        def emit(self, record) -> None:
+            raise OSError(record)
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [*logging.getLogger().handlers, Broken()])
+    with flavour.on(space) as tokens:
+        created = tokens.create("ci", ["fax"])
+    assert [(record.operation, record.token_id) for record in caplog.records if record.name == "signalwire_tokens"] == [
+        ("create", str(created.id))
+    ]
 
 
 def test_what_freezes_an_application_sees_every_module(tmp_path) -> None:

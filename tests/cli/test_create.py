@@ -78,6 +78,7 @@ def test_for_a_subproject_the_file_names_it(shell, space, form) -> None:
     [
         ("example", "example.signalwire.com"),
         ("Example", "example.signalwire.com"),
+        ("example/", "example.signalwire.com"),
         ("example.signalwire.com", "example.signalwire.com"),
         ("https://example.signalwire.com/", "example.signalwire.com"),
         ("https://example.swire.io:8443", "example.swire.io:8443"),

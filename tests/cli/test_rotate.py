@@ -59,8 +59,11 @@ def test_a_token_of_a_subproject_is_not_replaced_by_one_of_the_project(shell, sp
     rotate = ("rotate", str(token.id), "ci", "-p", "fax", *where)
     run = shell(*rotate, cwd=tmp_path)
     assert (run.returncode, space.requests, (tmp_path / "ci").read_text()) == (2, [], before)
-    says = f"ci holds a token of project {tenant}, not {space.project_id}; look at --subproject; nothing was sent"
+    says = f"ci holds a token of project {tenant}, not of SIGNALWIRE_PROJECT_ID; look at --subproject; nothing was sent"
     assert run.stderr == f"Error: {says}\n"
+    run = shell(*rotate, "--subproject", UUID, cwd=tmp_path)
+    assert (run.returncode, space.requests) == (2, [])
+    assert f", not of subproject {UUID}; look at --subproject; " in run.stderr
     run = shell(*rotate, "--subproject", str(tenant).upper(), cwd=tmp_path)
     assert (run.returncode, only(space).project_id) == (0, str(tenant))
     assert f", subproject {tenant}; its secret is in ci, and the old token {token.id} is deleted\n" in run.stderr
@@ -80,16 +83,30 @@ def test_what_a_file_holds_beside_the_token_is_not_lost(shell, space, tmp_path, 
             "json": '{"DATABASE_URL": "x", ' + file.read_text()[1:],
         }
         file.write_text(lines[form])
-        says = "also holds DATABASE_URL, which would be lost; name a file for the token alone"
+        says = "also holds other values, which would be lost; name a file for the token alone"
     if other == "another token":
         file.write_text(file.read_text() + file.read_text().replace(str(token.id), other_id))
-        says = f"also holds {other_id}, which would be lost; name a file for the token alone"
+        says = "also holds other values, which would be lost; name a file for the token alone"
     before = file.read_text()
     space.requests.clear()
     where = ("--format", "text" if other == "another format" else form, "--out", "ci", "--force")
     run = shell("rotate", str(token.id), "ci", "-p", "fax", *where, cwd=tmp_path)
     assert (run.returncode, space.requests, file.read_text()) == (2, [], before)
     assert run.stderr == f"Error: ci {says}; nothing was sent\n"
+
+
+def test_a_project_that_is_missing_or_mixed_up_is_refused_and_not_repeated(shell, space, tmp_path) -> None:
+    where = ("--format", "env", "--out", "ci", "--force")
+    assert shell(*CREATE, *where, cwd=tmp_path).returncode == 0
+    rotate = ("rotate", str(only(space).id), "ci", "-p", "fax", *where)
+    # People swap the project ID and the API token.
+    secret = space.api_token.get_secret_value()
+    run = shell(*rotate, cwd=tmp_path, environment={"SIGNALWIRE_PROJECT_ID": secret})
+    assert (run.returncode, secret in run.stderr) == (2, False)
+    del shell.environment["SIGNALWIRE_PROJECT_ID"]
+    run = shell(*rotate, cwd=tmp_path)
+    assert (run.returncode, len(space.requests)) == (2, 1)
+    assert run.stderr.startswith("Error: not set, or empty: SIGNALWIRE_PROJECT_ID;")
 
 
 def test_what_is_no_regular_file_is_not_read(rotate, space, tmp_path) -> None:

@@ -21,7 +21,7 @@ NO_SPACE = (
 )
 AN_ID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-SPACE = rf"(?:https?://)?(?:{LABEL}(?:\.{LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?/?"
+SPACE = rf"(?:https?://)?(?:{LABEL}(?:\.{LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?"
 
 
 Masked = SecretStr | type | None
@@ -77,7 +77,7 @@ def _value(argument: str, given: Masked) -> SecretStr:
 
 def _origin(given: SecretStr) -> str | None:
     # Raises nothing, as this frame holds the unmasked value, which may be an API token by mistake.
-    space = given.get_secret_value()
+    space = given.get_secret_value().removesuffix("/")
     if re.fullmatch(LABEL, space):
         # A UUID or 40 characters without a hyphen are no name: a DNS lookup could expose a project ID or an API token.
         return None if re.fullmatch(rf"{AN_ID}|[^-]{{40,}}", space) else f"https://{space.lower()}.signalwire.com"
@@ -86,4 +86,4 @@ def _origin(given: SecretStr) -> str | None:
         safe = url.scheme == "https" or url.host == "localhost" or ipaddress.ip_address(url.host).is_loopback
     except (httpx.InvalidURL, ValueError):
         return None
-    return str(url).rstrip("/") if safe and re.fullmatch(SPACE, space) and (url.port or 0) < 65536 else None
+    return str(url) if safe and re.fullmatch(SPACE, space) and (url.port or 0) < 65536 else None

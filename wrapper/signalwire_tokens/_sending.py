@@ -133,7 +133,7 @@ class Sender(Generic[Transport]):
         advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[attempt.call.operation][1]
         problem = f"interrupted by {type(interruption).__name__}"
         text = str(_answers.failed(SignalWireError, attempt, problem, advice, applied=applied))
-        self._log(logging.WARNING if applied else logging.INFO, text, attempt.call, came, leaving=interruption)
+        self._log(logging.WARNING if applied else logging.DEBUG, text, attempt.call, came, leaving=interruption)
 
     def _log(self, level: int, text: str, call: Call[Any], about: Any = None, leaving: Any = None, **more: Any) -> None:
         """Log a text with fields for an inventory. Note it also on the exception `leaving`, as loggers may be off."""
@@ -142,11 +142,10 @@ class Sender(Generic[Transport]):
         fields |= {name: call.request.get("json", {}).get(name) for name in ("permissions", "subproject_id")}
         fields |= {"token_id": token_id and str(token_id), "request_id": getattr(about, "request_id", None), **more}
         # A handler that raises, or an exception that takes no note, must not lose a token or replace an interruption.
-        # Without fields if that fails: logging refuses one whose name a record factory of the application has used.
-        for extra in (fields, None):
-            with contextlib.suppress(Exception):
-                logger.log(level, "%s", text, extra=extra)
-                break
+        with contextlib.suppress(Exception):
+            # Logging refuses a record with a field whose name a record factory of the application has used.
+            taken = vars(logger.makeRecord(logger.name, level, "", 0, text, (), None))
+            logger.log(level, "%s", text, extra={name: fields[name] for name in fields if name not in taken})
         with contextlib.suppress(Exception):
             leaving.add_note(text)
 

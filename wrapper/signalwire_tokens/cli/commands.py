@@ -37,16 +37,17 @@ def _held(path: Path | None) -> Held:
 
 def _refuse_another(path: Path, token_id: UUID, subproject: UUID | None, form: str) -> None:
     """Refuse to replace an env or json file that does not hold the token that is rotated, or holds more than that."""
-    file, problem = _held(path), ""
+    file, wanted, problem = _held(path), project(subproject).lower(), ""
     if not file.tokens:
         return
-    more = [token for token in file.tokens if token != str(token_id)] + file.others
     if str(token_id) not in file.tokens:
         problem = f"holds token {file.tokens[0]}, not {token_id}"
-    elif file.projects and project(subproject).lower() not in file.projects:
-        problem = f"holds a token of project {file.projects[0]}, not {project(subproject)}; look at --subproject"
-    elif more:
-        problem = f"also holds {', '.join(more)}, which would be lost; name a file for the token alone"
+    elif file.projects and wanted and wanted not in file.projects:
+        # The variable is not repeated, as people mix up the project ID and the API token.
+        of = f"subproject {subproject}" if subproject else "SIGNALWIRE_PROJECT_ID"
+        problem = f"holds a token of project {file.projects[0]}, not of {of}; look at --subproject"
+    elif file.more:
+        problem = "also holds other values, which would be lost; name a file for the token alone"
     elif form != file.form:
         problem = f"has the format {file.form}; give --format {file.form}, or name another file"
     if problem:

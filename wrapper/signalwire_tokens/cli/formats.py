@@ -35,15 +35,15 @@ def access_to(token: ApiToken, subproject: UUID | None) -> dict[str, str]:
 
 
 def project(subproject: UUID | None) -> str:
-    """Return the ID of the project that a token is for."""
-    return str(subproject or os.environ["SIGNALWIRE_PROJECT_ID"])
+    """Return the ID of the project that a token is for; an empty string if it is not set."""
+    return str(subproject or os.environ.get("SIGNALWIRE_PROJECT_ID", ""))
 
 
 def _host(space: str) -> str:
     """Return a space as SignalWire's SDKs take it: its host. They would send the credentials elsewhere for its name."""
+    host = space.removeprefix("https://").removesuffix("/")
     if not re.search("[.:]", space):
-        return f"{space.lower()}.signalwire.com"
-    host = space.removeprefix("https://").rstrip("/")
+        return f"{host.lower()}.signalwire.com"
     # Without a dot or a port, this library would take it for a name.
     return host if re.search("[.:]", host) else space
 
@@ -80,22 +80,20 @@ def shown(token: ApiToken, subproject: UUID | None = None) -> str:
 
 
 class Held(NamedTuple):
-    """What an env or json file holds: the IDs of tokens and of their projects, and the names of other values."""
+    """What an env or json file holds: the IDs of tokens and of their projects, and whether there is more in it."""
 
     form: str
     tokens: list[str]
     projects: list[str]
-    others: list[str]
+    more: bool
 
 
 def held(content: bytes) -> Held:
-    tokens, projects = (
-        [found.decode().lower() for found in kind.findall(content)] for kind in (_HELD_ID, _HELD_PROJECT)
-    )
+    tokens, projects = ([each.decode().lower() for each in kind.findall(content)] for kind in (_HELD_ID, _HELD_PROJECT))
     form, names = "env", [name.decode() for name in _ASSIGNED.findall(content)]
     if b"SIGNALWIRE_API_TOKEN_ID=" not in content:
         form, names = "json", []
         # It may be more than one object.
         with contextlib.suppress(ValueError):
             names = list(json.loads(content))
-    return Held(form, tokens, projects, [name for name in names if name not in _OURS])
+    return Held(form, tokens, projects, len(tokens) > 1 or not _OURS.issuperset(names))

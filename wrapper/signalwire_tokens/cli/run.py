@@ -59,7 +59,7 @@ Examples:
 \b
 Exit codes:
   that of COMMAND, or 128 and the number of the signal that ended it
-  125  wrong usage, or refused, and no token was minted; or one may exist: the message says which
+  125  wrong usage, or no token exists, or one may exist: the message says which
   126  COMMAND cannot be run
   127  COMMAND cannot be found; nothing was sent
   130  interrupted before COMMAND began; no token exists
