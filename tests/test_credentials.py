@@ -147,8 +147,8 @@ class TestEachValue:
         with pytest.raises(ConfigurationError, match=rf"variable {variable} is empty.*{name}"):
             sent(flavour, *args)
 
-    @pytest.mark.parametrize("spoilt", ["{}\n", " {}", "{}\u00e9", "a b", "a\x7fb"])
-    def test_white_space_and_other_scripts(self, flavour, name, variable, position, spoilt) -> None:
+    @pytest.mark.parametrize("spoilt", ["{}\n", " {}", "{}\u00e9", "a b", "a\x7fb", '"{}"', "'{}'"])
+    def test_quotes_white_space_and_other_scripts(self, flavour, name, variable, position, spoilt) -> None:
         args = ["example", PROJECT, TOKEN]
         args[position] = spoilt.format(args[position])
         with pytest.raises(ConfigurationError, match=rf"argument {name}.*{variable}"):

@@ -91,7 +91,8 @@ SPACE = (
         (
             ("x y", "p", "t"),
             (
-                "the argument space has white space or characters other than ASCII; was a line end copied into "
+                "the argument space has quotes, white space or characters other than ASCII; was a quote "
+                "or a line end copied into "
                 "space (or SIGNALWIRE_SPACE)?"
             ),
         ),
@@ -111,7 +112,8 @@ SPACE = (
         (
             ("example", "p", "t\n"),
             (
-                "the argument api_token has white space or characters other than ASCII; was a line end copied into "
+                "the argument api_token has quotes, white space or characters other than ASCII; was a quote "
+                "or a line end copied into "
                 "api_token (or SIGNALWIRE_API_TOKEN)?"
             ),
         ),

@@ -107,17 +107,18 @@ class Attempt:
     status, headers = -1, httpx.Headers()
     sent = cut_off = late = False
     reason = advice = ""
+    opened: tuple[Any, ...] = ()
 
     def __init__(self, call: Call[Any], request: Request, hidden: tuple[SecretStr, ...], *, applied: bool) -> None:
         self.call, self.request, self.hidden, self.applied = call, request, hidden, applied
         # An exception that the caller is already handling is no part of this attempt's failure.
-        self.outer, self.content, self.opened = sys.exc_info()[1], bytearray(), list[Any]()
+        self.outer, self.content = sys.exc_info()[1], bytearray()
 
     async def trace(self, _event: str, about: dict[str, Any]) -> None:
         """Keep an opened connection, to close it: httpcore does not if its TLS handshake is cancelled."""
         # Opening one is the first event. The others are not needed, and reporting them takes time.
         self.request.extensions.clear()
-        self.opened += filter(None, [about.get("return_value")])
+        self.opened = tuple(filter(None, [about.get("return_value")]))
 
     def begin(self, response: httpx.Response) -> Any:
         """Keep the status and the headers of a response; return the stream of its body."""

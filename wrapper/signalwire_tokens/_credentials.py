@@ -69,9 +69,10 @@ def _value(argument: str, given: Masked) -> SecretStr:
         raise ConfigurationError(f"{source} is empty: give {argument} a value, or set {variable}")
     if given.get_secret_value() == str(given):
         raise ConfigurationError(f"{source} is the mask that a SecretStr shows; use its get_secret_value()")
-    if not re.fullmatch("[!-~]+", given.get_secret_value()):
-        copied = f"was a line end copied into {argument} (or {variable})?"
-        raise ConfigurationError(f"{source} has white space or characters other than ASCII; {copied}")
+    # `docker --env-file` keeps quotes, and the service would only say that the credentials are wrong.
+    if not re.fullmatch("(?![\"'])[!-~]+", given.get_secret_value()):
+        copied = f"was a quote or a line end copied into {argument} (or {variable})?"
+        raise ConfigurationError(f"{source} has quotes, white space or characters other than ASCII; {copied}")
     return given
 
 
