@@ -26,7 +26,13 @@ def main(file: str) -> None:
         sys.exit("the new token would lack `management`: nobody could mint, or delete, with what is stored")
 
     def store(new: ApiToken) -> None:
-        replace(file, json.dumps({**held, "id": str(new.id), "token": new.token.get_secret_value()}))
+        now = {
+            "id": str(new.id),
+            "name": new.name,
+            "permissions": new.permissions,
+            "token": new.token.get_secret_value(),
+        }
+        replace(file, json.dumps({**held, **now}))
 
     with ProjectTokens(api_token=secret) as tokens:
         new = tokens.create("management", PERMISSIONS, store=store)

@@ -31,8 +31,13 @@ def mint(file: str) -> None:
 
     def store(new: ApiToken) -> None:
         old = [*before["old"], *([before["id"]] if "id" in before else [])]
-        now = {"id": str(new.id), "token": new.token.get_secret_value(), "old": old}
-        replace(file, json.dumps({**before, **now}))
+        now = {
+            "id": str(new.id),
+            "name": new.name,
+            "permissions": new.permissions,
+            "token": new.token.get_secret_value(),
+        }
+        replace(file, json.dumps({**before, **now, "old": old}))
 
     with ProjectTokens() as tokens:
         new = tokens.create("service", [Permission.CALLING], store=store)

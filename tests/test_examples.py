@@ -339,7 +339,8 @@ class TestRotateWithGrace:
             assert example("rotate_with_grace.py", "mint", str(file)).returncode == 0
         first, second = space.tokens
         kept = json.loads(file.read_text())
-        assert kept == {"id": str(second), "token": space.tokens[second].token.get_secret_value(), "old": [str(first)]}
+        now = {"id": str(second), "token": space.tokens[second].token.get_secret_value(), "old": [str(first)]}
+        assert kept == now | {"name": "service", "permissions": ["calling"]}
         assert file.stat().st_mode & 0o777 == 0o600
         run = example("rotate_with_grace.py", "delete", str(file))
         assert (run.returncode, list(space.tokens)) == (0, [second]), run.stderr
@@ -352,7 +353,8 @@ class TestRotateWithGrace:
         assert json.loads(file.read_text())["old"] == []
         assert [request.status for request in space.requests] == [404]
         assert example("rotate_with_grace.py", "mint", str(file)).returncode == 0
-        held = {"space": "example", "id": str(only(space).id), "token": secret_of(space), "old": ["i"]}
+        described = {"name": "service", "permissions": ["calling"]}
+        held = {"space": "example", "id": str(only(space).id), "token": secret_of(space), "old": ["i"], **described}
         assert json.loads(file.read_text()) == held
 
     def test_if_it_cannot_be_written_what_is_in_use_stays(self, example, space, old, tmp_path) -> None:
@@ -390,7 +392,8 @@ class TestRotateManagementToken:
         run = example("rotate_management_token.py", str(file))
         assert (run.returncode, run.stderr) == (0, "")
         # What else the file holds stays.
-        held = {"space": "example", "id": str(only(space).id), "token": secret_of(space)}
+        described = {"name": "management", "permissions": ["management"]}
+        held = {"space": "example", "id": str(only(space).id), "token": secret_of(space), **described}
         assert json.loads(file.read_text()) == held
         # And again, with what is stored now.
         assert example("rotate_management_token.py", str(file)).returncode == 0
