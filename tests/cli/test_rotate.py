@@ -69,44 +69,39 @@ def test_a_token_of_a_subproject_is_not_replaced_by_one_of_the_project(shell, sp
     assert f", subproject {tenant}; its secret is in ci, and the old token {token.id} is deleted\n" in run.stderr
 
 
-@pytest.mark.parametrize("form", ["env", "json"])
-@pytest.mark.parametrize("other", ["another format", "another value", "another token"])
-def test_what_a_file_holds_beside_the_token_is_not_lost(shell, space, tmp_path, form, other) -> None:
-    """Whoever reads the file would miss it."""
-    file, other_id = tmp_path / "ci", "0b1c2d3e-0000-4000-8000-000000000000"
-    assert shell(*CREATE, "--format", form, "--out", "ci", cwd=tmp_path).returncode == 0
-    token = only(space)
-    says = f"has the format {form}; give --format {form}, or name another file"
-    if other == "another value":
-        lines = {
-            "env": f"export DATABASE_URL=x\n{file.read_text()}",
-            "json": '{"DATABASE_URL": "x", ' + file.read_text()[1:],
-        }
-        file.write_text(lines[form])
-        says = "also holds other values, which would be lost; name a file for the token alone"
-    if other == "another token":
-        file.write_text(file.read_text() + file.read_text().replace(str(token.id), other_id))
-        says = "also holds other values, which would be lost; name a file for the token alone"
-    before = file.read_text()
-    space.requests.clear()
-    where = ("--format", "text" if other == "another format" else form, "--out", "ci", "--force")
-    run = shell("rotate", str(token.id), "ci", "-p", "fax", *where, cwd=tmp_path)
-    assert (run.returncode, space.requests, file.read_text()) == (2, [], before)
-    assert run.stderr == f"Error: ci {says}; nothing was sent\n"
-
-
-def test_a_project_that_is_missing_or_mixed_up_is_refused_and_not_repeated(shell, space, tmp_path) -> None:
-    where = ("--format", "env", "--out", "ci", "--force")
+@pytest.mark.parametrize(
+    ("form", "edited"),
+    [
+        ("env", "export DATABASE_URL=x\n{}"),
+        ("env", f"{{}}SIGNALWIRE_API_TOKEN_ID={UUID}\n"),
+        ("json", '{{"DATABASE_URL": "x", "signalwire": {}}}'),
+        ("json", f'{{}}{{{{"id": "{UUID}"}}}}'),
+        ("json", '[{}, {{"KEY": 1}}]'),
+    ],
+)
+def test_what_a_file_holds_beside_the_token_is_not_lost(shell, space, tmp_path, form, edited) -> None:
+    where = ("--format", form, "--out", "ci", "--force")
     assert shell(*CREATE, *where, cwd=tmp_path).returncode == 0
-    rotate = ("rotate", str(only(space).id), "ci", "-p", "fax", *where)
-    # People swap the project ID and the API token.
-    secret = space.api_token.get_secret_value()
-    run = shell(*rotate, cwd=tmp_path, environment={"SIGNALWIRE_PROJECT_ID": secret})
-    assert (run.returncode, secret in run.stderr) == (2, False)
-    del shell.environment["SIGNALWIRE_PROJECT_ID"]
-    run = shell(*rotate, cwd=tmp_path)
-    assert (run.returncode, len(space.requests)) == (2, 1)
-    assert run.stderr.startswith("Error: not set, or empty: SIGNALWIRE_PROJECT_ID;")
+    before = edited.format((tmp_path / "ci").read_text())
+    (tmp_path / "ci").write_text(before)
+    space.requests.clear()
+    run = shell("rotate", str(only(space).id), "ci", "-p", "fax", *where, cwd=tmp_path)
+    assert (run.returncode, space.requests, (tmp_path / "ci").read_text()) == (2, [], before)
+    says = "ci also holds other values, which would be lost; name a file for the token alone; nothing was sent"
+    assert run.stderr == f"Error: {says}\n"
+
+
+@pytest.mark.parametrize(("form", "other"), [("env", "text"), ("env", "json"), ("json", "text"), ("json", "env")])
+def test_a_file_keeps_its_format(shell, space, tmp_path, form, other) -> None:
+    """Whoever reads it could not read another."""
+    where = ("--out", "ci", "--force", "--format")
+    assert shell(*CREATE, *where, form, cwd=tmp_path).returncode == 0
+    before = (tmp_path / "ci").read_text()
+    space.requests.clear()
+    run = shell("rotate", str(only(space).id), "ci", "-p", "fax", *where, other, cwd=tmp_path)
+    assert (run.returncode, space.requests, (tmp_path / "ci").read_text()) == (2, [], before)
+    says = f"ci has the format {form}; give --format {form}, or name another file; nothing was sent"
+    assert run.stderr == f"Error: {says}\n"
 
 
 def test_what_is_no_regular_file_is_not_read(rotate, space, tmp_path) -> None:

@@ -40,7 +40,7 @@ def project(subproject: UUID | None) -> str:
 
 
 def _host(space: str) -> str:
-    """Return a space as SignalWire's SDKs take it: its host. They would send the credentials elsewhere for its name."""
+    """Return the host of a space. For its name, SignalWire's SDKs would send the credentials to another host."""
     host = space.removeprefix("https://").removesuffix("/")
     if not re.search("[.:]", space):
         return f"{host.lower()}.signalwire.com"
@@ -92,8 +92,8 @@ def held(content: bytes) -> Held:
     tokens, projects = ([each.decode().lower() for each in kind.findall(content)] for kind in (_HELD_ID, _HELD_PROJECT))
     form, names = "env", [name.decode() for name in _ASSIGNED.findall(content)]
     if b"SIGNALWIRE_API_TOKEN_ID=" not in content:
-        form, names = "json", []
-        # It may be more than one object.
-        with contextlib.suppress(ValueError):
-            names = list(json.loads(content))
+        form, names = "json", ["no single object"]
+        with contextlib.suppress(ValueError, RecursionError):
+            parsed = json.loads(content)
+            names = [*parsed] if isinstance(parsed, dict) else names
     return Held(form, tokens, projects, len(tokens) > 1 or not _OURS.issuperset(names))
