@@ -116,9 +116,10 @@ class Attempt:
 
     async def trace(self, _event: str, about: dict[str, Any]) -> None:
         """Keep an opened connection, to close it: httpcore does not if its TLS handshake is cancelled."""
-        # Opening one is the first event. The others are not needed, and reporting them takes time.
+        # Opening one is the first event; the others are not needed, and reporting them takes time. They are reported
+        # all the same for a proxy whose request has its own extensions, as in httpcore2.
         self.request.extensions.clear()
-        self.opened = tuple(filter(None, [about.get("return_value")]))
+        self.opened += tuple(filter(None, [about.get("return_value")]))
 
     def begin(self, response: httpx.Response) -> Any:
         """Keep the status and the headers of a response; return the stream of its body."""
