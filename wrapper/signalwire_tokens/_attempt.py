@@ -104,10 +104,9 @@ class Attempt:
     """
 
     # Negative until a response arrives.
-    status, headers = -1, httpx.Headers()
+    status, headers, opened = -1, httpx.Headers(), tuple[Any, ...]()
     sent = cut_off = late = False
     reason = advice = ""
-    opened: tuple[Any, ...] = ()
 
     def __init__(self, call: Call[Any], request: Request, hidden: tuple[SecretStr, ...], *, applied: bool) -> None:
         self.call, self.request, self.hidden, self.applied = call, request, hidden, applied

@@ -13,9 +13,10 @@ def wait(failure: SignalWireError, attempt: int, random: float, *, cut_off: bool
     """
     status = getattr(failure, "status_code", None)
     lost = isinstance(failure, APIConnectionError) or (cut_off and status is None)
+    unsent = lost and not failure.may_have_applied
     # Only a create that is carried out twice does harm.
     repeatable = failure.operation != "create" and (lost or status in {502, 503, 504})
     asked = getattr(failure, "retry_after", None) or 0.0
-    if not (repeatable or status == 429 or (lost and not failure.may_have_applied)) or asked > LONGEST_WAIT:
+    if not (unsent or status == 429 or repeatable) or asked > LONGEST_WAIT:
         return None
     return max(asked, random * 0.5 * 2.0 ** min(attempt, 4))
