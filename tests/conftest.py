@@ -138,11 +138,17 @@ def tokens(flavour: Flavour, space: FakeSpace) -> Iterator[Any]:
         yield client
 
 
-@pytest.fixture
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+@pytest.fixture(scope="module")
+def free_port() -> Iterator[int]:
+    """A TCP port of the loopback interface that nobody listens on.
+
+    It stays bound: no server in another process may be given it and hear what these tests send. A server that these
+    tests start can listen on it, with SO_REUSEADDR, as most servers do.
+    """
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
 
 
 @pytest.fixture(autouse=True)

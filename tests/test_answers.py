@@ -564,10 +564,8 @@ def scripted(answer: bytes, *, hold: bool = False):
 
 
 class TestOnTheWire:
-    def test_nothing_was_sent_if_the_connection_is_refused(self, flavour, operation) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        with flavour.connect(url, "project", "the-api-token") as tokens:
+    def test_nothing_was_sent_if_the_connection_is_refused(self, flavour, operation, free_port) -> None:
+        with flavour.connect(f"http://127.0.0.1:{free_port}", "project", "the-api-token") as tokens:
             with pytest.raises(
                 APIConnectionError, match=r"no response from 127\.0\.0\.1:\d+: .*nothing was sent.*SIGNALWIRE_SPACE"
             ) as caught:

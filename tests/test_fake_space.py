@@ -317,13 +317,11 @@ class TestFaults:
             space.fail_next(503, times=times)
 
 
-def test_serving_ends_with_no_thread_and_no_port_left() -> None:
+def test_serving_ends_with_no_thread_and_no_port_left(free_port) -> None:
     before = threading.active_count()
     space = FakeSpace()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with httpx.Client() as kept, space.serve(port) as url:
-        assert url == f"http://127.0.0.1:{port}"
+    with httpx.Client() as kept, space.serve(free_port) as url:
+        assert url == f"http://127.0.0.1:{free_port}"
         assert kept.get(url).status_code == 401
         space.fail_next(timeout=True)
         with pytest.raises(httpx.ReadTimeout):

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -36,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def prism():
+def prism(free_port):
     """Serve the spec with Prism and return the base URL."""
     node = shutil.which("node")
     if not node:
@@ -45,9 +44,7 @@ def prism():
     if not command.exists():
         problem = "prism is not installed: npm ci --prefix tests/node --ignore-scripts"
         pytest.fail(problem) if os.environ.get("CI") else pytest.skip(problem)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    serve = [node, command, "mock", ROOT / "generated/openapi.yaml", "--host", "127.0.0.1", "--port", port]
+    serve = [node, command, "mock", ROOT / "generated/openapi.yaml", "--host", "127.0.0.1", "--port", str(free_port)]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         try:
             said = []
@@ -57,7 +54,7 @@ def prism():
                 if "Prism is listening" in line:
                     break
             assert "Prism is listening" in "".join(said[-1:]), "".join(said)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{free_port}"
         finally:
             server.terminate()
 

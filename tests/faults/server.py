@@ -78,25 +78,23 @@ class FaultServer:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
-        self._listener = socket.create_server((host, 0), backlog=0 if opening == "full" else 64)
+        # Bound from the start: a port that is closed must not become that of another test's server.
+        self._listener = socket.socket()
+        self._listener.bind((host, 0))
         self._address = self._listener.getsockname()
         self.url = f"{'https' if tls else 'http'}://{name or host}:{self._address[1]}"
-        self._waiting = opening == "full"
+        self._opened = False
         if opening == "open":
-            self._start(self._accept)
-        elif opening == "closed":
-            self._listener.close()
-        else:
+            self.open()
+        elif opening == "full":
             self._crowd()
 
     def open(self) -> None:
         """Take connections from now on."""
-        if self._listener.fileno() < 0:
-            self._listener = socket.create_server(self._address, backlog=64)
-        elif not self._waiting:
-            return
-        self._waiting = False
-        self._start(self._accept)
+        if not self._opened:
+            self._opened = True
+            self._listener.listen(64)
+            self._start(self._accept)
 
     def secrets(self) -> list[str]:
         """Return every secret that an answer could have shown."""
@@ -119,6 +117,7 @@ class FaultServer:
 
     def _crowd(self) -> None:
         """Fill the queue of connections, so that the next one has to wait."""
+        self._listener.listen(0)
         for _ in range(2):
             filler = socket.socket()
             filler.setblocking(False)  # noqa: FBT003 - the socket's own signature

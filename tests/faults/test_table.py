@@ -254,12 +254,12 @@ class Cell:
         return secret.get_secret_value() in self.server.secrets()
 
     def _details(self):
-        error = self.error
+        server, error = self.server, self.error
         if isinstance(error, InvalidResponseError):
             body = error.body.get_secret_value()
             if len(body) > 1024 * 1024:
                 yield f"{len(body)} characters of the body were kept"
-            if self.fault.secret_sent and not any(secret in body for secret in self.server.secrets()):
+            if self.fault.secret_sent and not any(secret in body for secret in server.secrets()):
                 yield "the body that was kept lacks the secret"
             if self.fault.secret_sent and error.token is not None and not self._is_ours(error.token):
                 yield "the token that could be read is not the server's"
@@ -272,8 +272,8 @@ class Cell:
             yield f"waited {self.waits} s, expected {waits}"
         if self.seconds > self.attempts * self.timeout + SLACK:
             yield f"took {self.seconds:.1f} s"
-        if self.countable and self.server.exchanges != self.attempts:
-            yield f"{self.server.exchanges} requests for {self.attempts} attempts"
+        if self.countable and server.exchanges != self.attempts:
+            yield f"{server.exchanges} requests for {self.attempts} attempts: {bytes(server.received)!r}"
 
 
 class Records(logging.Handler):
