@@ -161,9 +161,6 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def heeded_signals() -> None:
     """Heed the signals that tests send, in this process and its children: in the background, shells ignore them."""
-    for number, handler in (
-        (signal.SIGINT, signal.default_int_handler),
-        (getattr(signal, "SIGHUP", None), signal.SIG_DFL),
-    ):
-        if number and signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, handler)
+    for number in (number for number in signal.Signals if number.name in {"SIGINT", "SIGQUIT", "SIGHUP"}):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
