@@ -157,32 +157,32 @@ def test_an_empty_variable(monkeypatch) -> None:
         (
             lambda t: t.create("ci", ["fax"]),
             {"status_code": 401, "json": {"error": "Unauthorized"}},
-            f"create of token 'ci' failed: HTTP 401: Unauthorized ({CREDENTIALS})",
+            f"create of token 'ci' failed: HTTP 401: Unauthorized (nothing was minted; {CREDENTIALS})",
         ),
         (
             lambda t: t.create("ci", ["fax"]),
             {"status_code": 401, "headers": {"Retry-After": "9"}},
-            f"create of token 'ci' failed: HTTP 401 ({CREDENTIALS})",
+            f"create of token 'ci' failed: HTTP 401 (nothing was minted; {CREDENTIALS})",
         ),
         (
             lambda t: t.create("ci", ["fax"]),
             {"status_code": 403},
-            f"create of token 'ci' failed: HTTP 403 ({CREDENTIALS})",
+            f"create of token 'ci' failed: HTTP 403 (nothing was minted; {CREDENTIALS})",
         ),
         (
             lambda t: t.create("ci", ["fax"]),
             {"status_code": 422, "json": {"errors": [{"attribute": "name", "message": "a\nb"}, {"code": "c"}]}},
-            "create of token 'ci' failed: HTTP 422: name: a b; c",
+            "create of token 'ci' failed: HTTP 422: name: a b; c (nothing was minted)",
         ),
         (
             lambda t: t.create("ci", ["fax"]),
             {"status_code": 429},
-            "create of token 'ci' failed: HTTP 429 (too many requests; call again later)",
+            "create of token 'ci' failed: HTTP 429 (nothing was minted; too many requests; call again later)",
         ),
         (
             lambda t: t.create("ci", ["fax"]),
             {"status_code": 429, "headers": {"Retry-After": "3600"}},
-            "create of token 'ci' failed: HTTP 429 (the service asks to wait 3600 s)",
+            "create of token 'ci' failed: HTTP 429 (nothing was minted; the service asks to wait 3600 s)",
         ),
         (
             lambda t: t.create("ci", ["fax"]),
@@ -207,7 +207,12 @@ def test_an_empty_variable(monkeypatch) -> None:
         (
             lambda t: t.update(ID, name="new"),
             {"status_code": 404, "json": {"error": "Not Found"}},
-            f"update of token {ID} failed: HTTP 404: Not Found ({NO_SUCH})",
+            f"update of token {ID} failed: HTTP 404: Not Found (nothing was changed; {NO_SUCH})",
+        ),
+        (
+            lambda t: t.delete(ID),
+            {"status_code": 404},
+            f"delete of token {ID} failed: HTTP 404 (nothing was deleted; {NO_SUCH})",
         ),
         (
             lambda t: t.delete(ID),
@@ -238,7 +243,7 @@ def test_an_empty_variable(monkeypatch) -> None:
         (
             lambda t: t.create("ci", ["fax"]),
             {"status_code": 400, "headers": {"Location": "/sign-in"}},
-            "create of token 'ci' failed: HTTP 400",
+            "create of token 'ci' failed: HTTP 400 (nothing was minted)",
         ),
         (
             lambda t: t.update(ID, name="ci"),
@@ -352,7 +357,7 @@ def test_a_name_is_cut_to_100_characters(flavour) -> None:
         pytest.raises(SignalWireError) as caught,
     ):
         tokens.create("x" * 101, ["fax"])
-    assert str(caught.value) == f"create of token '{'x' * 100}' failed: HTTP 400"
+    assert str(caught.value) == f"create of token '{'x' * 100}' failed: HTTP 400 (nothing was minted)"
 
 
 def test_foreign_text_is_cut_to_500_characters(flavour) -> None:
@@ -361,7 +366,8 @@ def test_foreign_text_is_cut_to_500_characters(flavour) -> None:
         pytest.raises(SignalWireError) as caught,
     ):
         tokens.create("ci", ["fax"])
-    assert str(caught.value) == "create of token 'ci' failed: " + f"HTTP 400: {'x ' * 450}"[:500]
+    problem = f"HTTP 400: {'x ' * 450}"[:500]
+    assert str(caught.value) == f"create of token 'ci' failed: {problem} (nothing was minted)"
 
 
 def test_the_older_name_of_gzip_is_known(flavour) -> None:

@@ -124,7 +124,8 @@ class TestRotate:
         assert errors(caplog) == [str(error)]
 
     def test_a_wrong_id_does_not_pass_for_a_rotation(self, tokens, space, old) -> None:
-        with pytest.raises(RotationError, match=r"stored and works, but .*\(no such token .* check the IDs") as caught:
+        says = r"stored and works, but .*\(nothing was deleted; no such token .* check the IDs"
+        with pytest.raises(RotationError, match=says) as caught:
             tokens.rotate(uuid4(), "ci", ["fax"], store=lambda _: None)
         assert isinstance(caught.value.__cause__, NotFoundError)
         assert len(space.tokens) == 2

@@ -176,7 +176,7 @@ def test_a_refused_mint_leaves_no_file(shell, space, tmp_path) -> None:
     space.fail_next(401)
     run = shell(*CREATE, "--out", str(tmp_path / "token"))
     assert (run.returncode, list(tmp_path.iterdir())) == (1, [])
-    refused = r"Error: create of token 'ci deploy' failed: HTTP 401.*management permission.*; nothing was minted\n"
+    refused = r"Error: create of token 'ci deploy' failed: HTTP 401.*\(nothing was minted; .*management permission.*\n"
     assert re.fullmatch(refused, run.stderr)
 
 

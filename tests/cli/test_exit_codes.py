@@ -102,6 +102,12 @@ def test_each_command_exits_with_each_of_its_codes(shell, space, tmp_path, comma
         assert bool(minted) is (fault in {unknown, locked_out})
 
 
+def test_interrupted_before_anything_is_sent(shell, free_port) -> None:
+    run = shell("create", "ci", "-p", "fax", environment={"SIGNALWIRE_SPACE": f"http://127.0.0.1:{free_port}"})
+    assert run.returncode == 130
+    assert run.stderr.endswith(" failed: interrupted by SIGINT (nothing was sent)\n")
+
+
 def test_the_page_has_the_codes_that_are_tested() -> None:
     header, _, *rows = re.findall(
         r"^\|.*\|$", PAGE.read_text(encoding="utf-8").partition("## Exit codes")[2], re.MULTILINE

@@ -162,7 +162,7 @@ def test_without_a_token_nothing_is_run(shell, space, tmp_path, status) -> None:
     run = shell(*RUN, "touch", "ran", cwd=tmp_path)
     assert (run.returncode, list(tmp_path.iterdir())) == (125, [])
     assert f"HTTP {status}" in run.stderr
-    assert run.stderr.endswith("; nothing was minted\n") == (status < 500)
+    assert ("nothing was minted" in run.stderr) == (status < 500)
 
 
 def test_wrong_usage_is_no_code_of_the_command(shell, space) -> None:

@@ -244,6 +244,8 @@ class Cell:
             yield f"the error is about {error.operation}"
         if error is not None and server.applied and not error.may_have_applied:
             yield "it was carried out, and the error denies it"
+        if error is not None and error.may_have_applied == ("nothing was" in str(error)):
+            yield "the message does not say what may have come of it"
         if error is None and not server.applied:
             yield "it was not carried out, and no error says so"
         if error is None and self.operation != "delete" and not self._is_ours(self.result.token):

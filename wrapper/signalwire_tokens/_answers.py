@@ -62,8 +62,8 @@ def failed(kind: type[E], attempt: Attempt, problem: str, *advice: str, applied:
     """Return an error that says what failed, what may exist and what to do next. Notes and logs use its text, too."""
     call, known = attempt.call, request_id(attempt)
     about = f"token {call.token_id or repr((call.name or '')[:100])}"
-    parts = "; ".join(filter(None, (EFFECTS[call.operation][0] if applied else "", *advice)))
-    text = f"{call.operation} of {about} failed: {problem}" + (f" ({parts})" if parts else "")
+    effect = EFFECTS[call.operation][not applied] if applied or attempt.status >= 0 else "nothing was sent"
+    text = f"{call.operation} of {about} failed: {problem} ({'; '.join(filter(None, (effect, *advice)))})"
     text += f" [request id {known}]" if known else ""
     return kind(text, operation=call.operation, may_have_applied=applied, request_id=known, **fields)
 
@@ -88,7 +88,7 @@ def _no_response(attempt: Attempt) -> errors.SignalWireError:
     applied = attempt.sent or attempt.applied
     kind: type[errors.SignalWireError] = errors.APITimeoutError if attempt.late else errors.APIConnectionError
     problem = f"no response from {attempt.request.url.netloc.decode()}: {printable(attempt.reason, attempt.hidden)}"
-    return failed(kind, attempt, problem, "nothing was sent" * (not applied), attempt.advice, applied=applied)
+    return failed(kind, attempt, problem, attempt.advice, applied=applied)
 
 
 def _status_error(attempt: Attempt) -> errors.SignalWireError:

@@ -130,7 +130,7 @@ class Sender(Generic[Transport]):
         came = _answers.outcome(attempt)
         applied = getattr(came, "may_have_applied", True)
         known = getattr(came, "id", None) or getattr(came, "token_id", None)
-        advice = f"its ID is {known}" if known else "" if applied else _answers.EFFECTS[attempt.call.operation][1]
+        advice = f"its ID is {known}" if known else ""
         problem = f"interrupted by {type(interruption).__name__}"
         text = str(_answers.failed(SignalWireError, attempt, problem, advice, applied=applied))
         self._log(logging.WARNING if applied else logging.DEBUG, text, attempt.call, came, leaving=interruption)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from signalwire_tokens import ApiToken
 
 # How a note on an interruption ends if no new token exists. Only the end counts, as a token's name may be any text.
-_NOTHING = re.compile(r"\(nothing was minted\)( \[request id .*\])?$")
+_NOTHING = re.compile(r"\(nothing was (minted|sent)\)( \[request id .*\])?$")
 # The parts of the library's messages that are about Python's classes and arguments.
 _FOR_PYTHON = re.compile(
     r"(store|the block) failed with \w+, and then |\w+Error: (?=delete of token)|; the order of the arguments is .*"
@@ -70,8 +70,6 @@ def _failure(error: BaseException, doing: str, *, mints: bool) -> Failure:
         said = f"{cause}; {said}"
     if isinstance(error, ConfigurationError):
         return Failure(_unsent(said), WRONG_USAGE)
-    if mints and not error.may_have_applied and "nothing was sent" not in said:
-        said += "; nothing was minted"
     return Failure(said, UNKNOWN if error.may_have_applied else NOT_DONE)
 
 
