@@ -266,6 +266,29 @@ class TestAfterMinting:
         assert (run.returncode, space.tokens) == (1, {})
         assert re.fullmatch(r"Error: .*No such file or directory; .* deleted.*\n", run.stderr)
 
+    def test_a_directory_that_became_a_file(self, shell, space, tmp_path) -> None:
+        # Nor can what was begun there be removed.
+        place = tmp_path / "place"
+        place.mkdir()
+        space.tokens = Minting(lambda: (place.rename(tmp_path / "moved"), place.touch()))
+        run = shell(*CREATE, "--out", str(place / "token"))
+        assert (run.returncode, space.tokens) == (1, {})
+        assert re.fullmatch(r"Error: the secret could not be stored: Not a directory; .* deleted.*\n", run.stderr)
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+    def test_a_disk_that_is_full_all_the_same(self, shell, space, tmp_path) -> None:
+        def fill() -> None:
+            [new] = tmp_path.glob(".*")
+            held = [path for path in Path("/proc/self/fd").iterdir() if path.exists() and path.samefile(new)]
+            os.dup2(full.fileno(), int(held[0].name))
+
+        with Path("/dev/full").open("w") as full:
+            space.tokens = Minting(fill)
+            run = shell(*CREATE, "--out", str(tmp_path / "token"))
+        assert (run.returncode, space.tokens, list(tmp_path.iterdir())) == (1, {}, [])
+        says = r"Error: the secret could not be stored: No space left on device; .* deleted.*\n"
+        assert re.fullmatch(says, run.stderr)
+
     def test_a_token_that_still_exists_is_named(self, shell, space) -> None:
         reading, writing = os.pipe()
 

@@ -49,8 +49,9 @@ def file(path: Path, *, force: bool) -> Iterator[Store]:
         try:
             replaced = _reserve(path, undo, force=force)
             descriptor, name = tempfile.mkstemp(prefix=".signalwire-tokens-", dir=path.parent)
-            undo.callback(Path(name).unlink, missing_ok=True)
-            new = undo.enter_context(os.fdopen(descriptor, "wb"))
+            undo.callback(_quietly, Path(name).unlink)
+            new = os.fdopen(descriptor, "wb")
+            undo.callback(_quietly, new.close)
             new.write(bytes(ROOM))
             new.flush()
             os.fsync(descriptor)
@@ -95,8 +96,14 @@ def _reserve(path: Path, undo: contextlib.ExitStack, *, force: bool) -> os.stat_
                 "was sent; mount the directory that it is in, or use --exec"
             ) from None
         return replaced
-    undo.callback(path.unlink, missing_ok=True)
+    undo.callback(_quietly, path.unlink)
     return None
+
+
+def _quietly(clean_up: Callable[[], None]) -> None:
+    # Its failure must not replace what is said of the token. To close a file is to try again what it could not write.
+    with contextlib.suppress(OSError):
+        clean_up()
 
 
 def _mount(path: Path) -> str:
