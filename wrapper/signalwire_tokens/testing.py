@@ -100,7 +100,9 @@ class FakeSpace:
         self.transport: httpx.MockTransport = httpx.MockTransport(self._respond)
         self._subprojects: set[str] = set()
         self._faults: list[_Fault] = []
-        self._lock = threading.Lock()
+        # Python 3.14 may raise KeyboardInterrupt between taking a lock and its block: the lock is never released, and
+        # its own thread must be able to take it again.
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"FakeSpace(project_id={self.project_id!r}, tokens={len(self.tokens)})"
