@@ -143,12 +143,15 @@ def free_port() -> Iterator[int]:
     """A TCP port of the loopback interface that nobody listens on.
 
     It stays bound: no server in another process may be given it and hear what these tests send. A server that these
-    tests start can listen on it, with SO_REUSEADDR, as most servers do.
+    tests start can listen on it, with SO_REUSEADDR, as most servers do; not on macOS, where it is let go.
     """
     with socket.socket() as kept:
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         kept.bind(("127.0.0.1", 0))
-        yield kept.getsockname()[1]
+        port = kept.getsockname()[1]
+        if sys.platform == "darwin":
+            kept.close()
+        yield port
 
 
 @pytest.fixture(autouse=True)
