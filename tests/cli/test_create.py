@@ -1,5 +1,6 @@
 """Creating a token: where its secret goes, and what is refused before one is minted."""
 
+import errno
 import json
 import os
 import re
@@ -170,6 +171,18 @@ def test_a_full_disk_is_found_out_before_minting(shell, space, tmp_path) -> None
     )
     assert (run.returncode, space.requests, list(tmp_path.iterdir())) == (2, [], [])
     assert re.fullmatch(r"Error: .*token cannot be written, so nothing was sent: File too large\n", run.stderr)
+
+
+@pytest.mark.skipif(not hasattr(os, "fchmod"), reason="no POSIX modes")
+def test_a_file_system_without_modes_is_found_out_before_minting(shell, space, tmp_path, monkeypatch) -> None:
+    def refuse(*_) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    run = shell(*CREATE, "--out", str(tmp_path / "token"))
+    assert (run.returncode, space.requests, list(tmp_path.iterdir())) == (2, [], [])
+    says = r"Error: .*token cannot be written, so nothing was sent: Operation not permitted\n"
+    assert re.fullmatch(says, run.stderr)
 
 
 def test_a_refused_mint_leaves_no_file(shell, space, tmp_path) -> None:

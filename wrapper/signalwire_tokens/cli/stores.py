@@ -55,9 +55,9 @@ def file(path: Path, *, force: bool) -> Iterator[Store]:
             new.write(bytes(ROOM))
             new.flush()
             os.fsync(descriptor)
+            _let_in(descriptor, path, replaced)
         except OSError as error:
             raise Refused(f"{path} cannot be written, so nothing was sent: {error.strerror}") from None
-        _let_in(descriptor, path, replaced)
 
         def store(content: bytes) -> None:
             signals.defer()
