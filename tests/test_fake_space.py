@@ -282,6 +282,7 @@ class TestFaults:
         http.timeout = 0.2
         with pytest.raises(error):
             http.post(TOKENS, json={"name": "ci", "permissions": ["fax"]})
+        until(lambda: space.requests)
         assert len(space.tokens) == applied
         assert space.requests[-1].status is None
 
@@ -326,6 +327,8 @@ def test_serving_ends_with_no_thread_and_no_port_left(free_port) -> None:
         space.fail_next(timeout=True)
         with pytest.raises(httpx.ReadTimeout):
             kept.get(url, timeout=0.1)
+        # Or a late server would give the fault to the next request.
+        until(lambda: len(space.requests) == 2)
         assert kept.get(url).status_code == 401
     assert threading.active_count() == before
     with pytest.raises(httpx.ConnectError):

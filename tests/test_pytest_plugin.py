@@ -91,7 +91,7 @@ def test_faults_are_scripted(run) -> None:
 
         def test_commit_then_timeout(signalwire_space):
             signalwire_space.fail_next(timeout=True, applied=True)
-            with ProjectTokens(timeout=0.2) as tokens, pytest.raises(APITimeoutError) as raised:
+            with ProjectTokens(timeout=1) as tokens, pytest.raises(APITimeoutError) as raised:
                 tokens.create("ci", ["fax"])
             assert raised.value.may_have_applied
             assert len(signalwire_space.tokens) == 1
