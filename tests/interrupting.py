@@ -3,6 +3,8 @@
 One that comes just before the call is seen only after it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
@@ -10,6 +12,15 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from signalwire_tokens import APITimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Taken while signals are sent: until then, what handles them must stay.
+sending = threading.RLock()
 
 
 def until(condition) -> None:
@@ -17,6 +28,14 @@ def until(condition) -> None:
     while not condition():
         assert time.monotonic() < deadline
         threading.Event().wait(0.005)
+
+
+def given_time(attempt: Callable[[float], None]) -> None:
+    """Call with a short timeout, and with longer ones where the machine was too busy for it."""
+    for timeout in (0.5, 2.0, 8.0):
+        with contextlib.suppress(APITimeoutError):
+            return attempt(timeout)
+    return attempt(30.0)
 
 
 def _state(pid) -> list[str]:
@@ -45,8 +64,9 @@ def send(*numbers) -> None:
     main = threading.main_thread()
     if threading.current_thread() is not main:
         until(lambda: waits(os.getpid()))
-    for number in numbers:
-        signal.pthread_kill(main.ident, number)
+    with sending:
+        for number in numbers:
+            signal.pthread_kill(main.ident, number)
 
 
 def send_unnoticed(number) -> None:

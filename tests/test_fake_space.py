@@ -279,7 +279,7 @@ class TestFaults:
     )
     def test_no_answer_comes(self, http, space, fault, error, applied) -> None:
         space.fail_next(applied=applied, **fault)
-        http.timeout = 0.2
+        http.timeout = 0.2 if "timeout" in fault else 30
         with pytest.raises(error):
             http.post(TOKENS, json={"name": "ci", "permissions": ["fax"]})
         until(lambda: space.requests)
@@ -319,7 +319,7 @@ class TestFaults:
 
 
 def test_serving_ends_with_no_thread_and_no_port_left(free_port) -> None:
-    before = threading.active_count()
+    before = {*threading.enumerate()}
     space = FakeSpace()
     with httpx.Client() as kept, space.serve(free_port) as url:
         assert url == f"http://127.0.0.1:{free_port}"
@@ -330,13 +330,13 @@ def test_serving_ends_with_no_thread_and_no_port_left(free_port) -> None:
         # Or a late server would give the fault to the next request.
         until(lambda: len(space.requests) == 2)
         assert kept.get(url).status_code == 401
-    assert threading.active_count() == before
+    assert {*threading.enumerate()} <= before
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
 
 
 def test_stopping_does_not_wait_for_a_client_that_waits(space) -> None:
-    before = threading.active_count()
+    before = {*threading.enumerate()}
     with space.serve() as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 5) as client:
         # Connected and silent, sending a body, and waiting for an answer that never comes.
         with (
@@ -347,19 +347,20 @@ def test_stopping_does_not_wait_for_a_client_that_waits(space) -> None:
             space.fail_next(timeout=True, applied=True)
             client.sendall(b"GET / HTTP/1.1\r\n\r\n")
             until(lambda: space.requests)
-            assert threading.active_count() > before
+            assert {*threading.enumerate()} - before
         client.sendall(b"more")
-    assert threading.active_count() == before
+    assert {*threading.enumerate()} <= before
     assert [request.method for request in space.requests] == ["GET"]
 
 
 def test_the_thread_of_a_client_that_gave_up_ends(space) -> None:
     with space.serve() as url:
-        before = threading.active_count()
+        before = {*threading.enumerate()}
         space.fail_next(timeout=True)
         with pytest.raises(httpx.ReadTimeout):
             httpx.get(url, timeout=0.1)
-        until(lambda: threading.active_count() == before)
+        until(lambda: space.requests)
+        until(lambda: {*threading.enumerate()} <= before)
 
 
 def test_a_client_that_leaves_at_once_is_no_news(space, capfd) -> None:
@@ -428,7 +429,7 @@ def test_async_clients_come_in_crowds(space) -> None:
 
 def test_a_server_that_nobody_stops_does_not_keep_the_process() -> None:
     code = "from signalwire_tokens.testing import FakeSpace; served = FakeSpace().serve(); served.__enter__()"
-    assert subprocess.run([sys.executable, "-c", code], timeout=20).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
 def test_many_threads_mint_many_tokens(http, space) -> None:
@@ -459,7 +460,7 @@ def test_a_shell_can_use_it(number, free_port) -> None:
             [sys.executable, "-c", code], env={**os.environ, **exports}, check=True, capture_output=True, text=True
         )
         run.send_signal(number)
-        assert run.wait(10) == 0
+        assert run.wait(60) == 0
         assert (run.stdout.read(), run.stderr.read()) == ("", "serving a fake space; Ctrl-C ends it\n")
     assert used.stdout == "**********\n"
 
@@ -488,7 +489,7 @@ runpy.run_module("signalwire_tokens.testing", run_name="__main__", alter_sys=Tru
         until(lambda: waits(run.pid))
         run.stdin.write(b"\n")
         run.stdin.flush()
-        assert run.wait(10) == 0
+        assert run.wait(60) == 0
     assert lines[0].startswith(b"export SIGNALWIRE_SPACE=")
 
 
@@ -497,15 +498,15 @@ def test_a_port_that_cannot_be_used_is_told_in_one_line(port) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = str(listening.getsockname()[1]) if port == "used" else port
         command = [sys.executable, "-m", "signalwire_tokens.testing", "--port", port]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stdout) == (1, "")
     assert re.fullmatch(rf"port {port} cannot be used: .+\n", run.stderr)
 
 
 def test_it_helps_whoever_asks_and_refuses_what_it_does_not_know() -> None:
     command = [sys.executable, "-m", "signalwire_tokens.testing"]
-    asked = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=20)
+    asked = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=60)
     assert (asked.returncode, asked.stderr) == (0, "")
     assert "python -m signalwire_tokens.testing" in asked.stdout
-    refused = subprocess.run([*command, "8080"], capture_output=True, text=True, timeout=20)
+    refused = subprocess.run([*command, "8080"], capture_output=True, text=True, timeout=60)
     assert (refused.returncode, refused.stdout) == (2, "")

@@ -82,7 +82,7 @@ def connect(flavour, url, prefer=None):
 def test_a_token_comes_back(prism, flavour, call):
     body = {"name": "ci", "permissions": ["fax"]}
     # Prism answers with the same token whatever it is asked for.
-    example = httpx.post(f"{prism}/api/project/tokens", auth=("project", "token"), json=body).json()
+    example = httpx.post(f"{prism}/api/project/tokens", auth=("project", "token"), json=body, timeout=60).json()
     with connect(flavour, prism) as tokens:
         if call == "create":
             token = tokens.create(example["name"], [Permission.FAX, "calling"], subproject_id=uuid4())
@@ -119,4 +119,4 @@ def test_a_failure_is_the_right_error(prism, flavour, call, status):
 )
 def test_prism_holds_requests_against_the_spec(prism, auth, body, status):
     """Or the tests above would say nothing."""
-    assert httpx.post(f"{prism}/api/project/tokens", auth=auth, json=body).status_code == status
+    assert httpx.post(f"{prism}/api/project/tokens", auth=auth, json=body, timeout=60).status_code == status

@@ -87,11 +87,11 @@ def test_faults_are_scripted(run) -> None:
     run(
         """
         import pytest
-        from signalwire_tokens import APITimeoutError, AuthenticationError, ProjectTokens
+        from signalwire_tokens import APIConnectionError, AuthenticationError, ProjectTokens
 
-        def test_commit_then_timeout(signalwire_space):
-            signalwire_space.fail_next(timeout=True, applied=True)
-            with ProjectTokens(timeout=1) as tokens, pytest.raises(APITimeoutError) as raised:
+        def test_commit_then_disconnect(signalwire_space):
+            signalwire_space.fail_next(disconnect=True, applied=True)
+            with ProjectTokens() as tokens, pytest.raises(APIConnectionError) as raised:
                 tokens.create("ci", ["fax"])
             assert raised.value.may_have_applied
             assert len(signalwire_space.tokens) == 1

@@ -21,7 +21,10 @@ def record(send) -> dict:
         received = bytearray()
 
         def serve() -> None:
-            connection, _ = server.accept()
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
             with connection:
                 while not received.endswith(b"}"):
                     received.extend(connection.recv(65536) or b"}")  # or the client gave up
@@ -29,8 +32,11 @@ def record(send) -> dict:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        send(f"http://127.0.0.1:{server.getsockname()[1]}")
-        thread.join()
+        try:
+            send(f"http://127.0.0.1:{server.getsockname()[1]}")
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
     head, _, body = bytes(received).partition(b"\r\n\r\n")
     request_line, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from interrupting import send
+from interrupting import send, sending
 
 from signalwire_tokens.cli import main
 
@@ -145,8 +145,9 @@ def _as_if_alone(environment, cwd, umask):
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        with sending:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         os.umask(mask)
         variables, directory, sys.argv, sys.stdout, sys.stderr = before
         os.environ.clear()
