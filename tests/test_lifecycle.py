@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -332,6 +333,40 @@ def quick_collections() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+def test_ctrl_c_that_leaves_a_lock_of_the_http_library_taken_does_not_hang() -> None:
+    code = """
+import sys
+from signalwire_tokens import ProjectTokens
+from signalwire_tokens.testing import FakeSpace
+
+space = FakeSpace()
+
+def interrupting(instant):
+    def profile(_frame, event, function):
+        nonlocal instant
+        if event == "c_return" and function.__name__ == "acquire" and space.tokens:
+            if instant == 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+            instant -= 1
+    return profile
+
+with space.serve() as url, ProjectTokens(url, space.project_id, space.api_token, max_retries=0) as tokens:
+    for instant in range(99):
+        space.tokens.clear()
+        sys.setprofile(interrupting(instant))
+        try:
+            tokens.create("ci", ["fax"])
+            break
+        except KeyboardInterrupt as interrupt:
+            print("may exist" in interrupt.__notes__[0])
+        finally:
+            sys.setprofile(None)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert {*run.stdout.split()} == {"True"}, run.stderr
 
 
 def _stored_nowhere(_token) -> None:

@@ -127,10 +127,11 @@ def _stream(descriptor):
 
 
 def _content(stream) -> str:
-    if not stream.readable():
-        return ""
-    stream.seek(0)
-    return stream.read()
+    # The command may have given it up.
+    with contextlib.suppress(OSError):
+        stream.seek(0)
+        return stream.read()
+    return ""
 
 
 @contextlib.contextmanager

@@ -7,10 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 
+import click
 import pytest
 from interrupting import interrupt, meanwhile, send, send_unnoticed, until, waits
+
+from signalwire_tokens.cli.group import command_line
 
 from .shell import (
     COMMAND,
@@ -60,6 +64,30 @@ class TestWhileMinting:
         assert (run.returncode, file.read_text()) == (3, old.token.get_secret_value())
         assert [path.name for path in file.parent.iterdir()] == ["token"]
         assert "may exist" in run.stderr.splitlines()[-1]
+
+    def test_a_file_that_has_just_been_made_is_removed(self, shell, space, tmp_path, monkeypatch) -> None:
+        make = tempfile.mkstemp
+
+        def made(*args, **kwargs) -> tuple[int, str]:
+            file = make(*args, **kwargs)
+            send(signal.SIGINT)
+            return file
+
+        monkeypatch.setattr(tempfile, "mkstemp", made)
+        run = shell(*CREATE, "--out", str(tmp_path / "token"))
+        assert (run.returncode, space.requests, list(tmp_path.iterdir())) == (130, [], [])
+
+    def test_before_the_command_begins(self, shell, monkeypatch) -> None:
+        read = command_line.make_context
+
+        def interrupted(*args, **kwargs) -> click.Context:
+            context = read(*args, **kwargs)
+            send(signal.SIGINT)
+            return context
+
+        monkeypatch.setattr(command_line, "make_context", interrupted)
+        run = shell(*CREATE)
+        assert (run.returncode, run.stderr.lstrip()) == (130, "Error: interrupted; nothing was sent\n")
 
     def test_nothing_was_minted_while_it_waits_to_retry(self, shell, space) -> None:
         space.fail_next(429, headers={"Retry-After": "50"})
@@ -267,7 +295,7 @@ class TestBeginningAndEnd:
             run = shell("permissions", stdout=writing)
         os.close(reading)
         os.close(writing)
-        assert (run.returncode, run.stderr) == (130, "Error: interrupted; nothing was sent\n")
+        assert (run.returncode, run.stderr.lstrip()) == (130, "Error: interrupted; nothing was sent\n")
 
     def test_what_is_done_is_told(self, shell, space, pipe) -> None:
         reader, writer = pipe

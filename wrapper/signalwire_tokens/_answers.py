@@ -58,7 +58,7 @@ def request_id(attempt: Attempt) -> str | None:
     return next((printable(headers[name], attempt.hidden) for name in REQUEST_ID_HEADERS if headers.get(name)), None)
 
 
-def failed(kind: type[E], attempt: Attempt, problem: str, *advice: str, applied: bool, **fields: object) -> E:
+def failed(kind: type[E], attempt: Attempt, problem: str, *advice: str | None, applied: bool, **fields: object) -> E:
     """Return an error that says what failed, what may exist and what to do next. Notes and logs use its text, too."""
     call, known = attempt.call, request_id(attempt)
     about = f"token {call.token_id or repr((call.name or '')[:100])}"

@@ -116,7 +116,8 @@ class AsyncTemporary:
 
     async def __aenter__(self) -> ApiToken:
         mint, self._mint = self._mint, _entered
-        self._held.append((os.getpid(), await mint(self._new)))
+        # No call follows the minting: Python raises KeyboardInterrupt after calls.
+        self._held += [(os.getpid(), await mint(self._new))]
         return self._held[-1][1]
 
     async def __aexit__(self, _kind: object, leaving: BaseException | None, _frames: object) -> None:

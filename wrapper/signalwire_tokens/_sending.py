@@ -130,9 +130,8 @@ class Sender(Generic[Transport]):
         came = _answers.outcome(attempt)
         applied = getattr(came, "may_have_applied", True)
         known = getattr(came, "id", None) or getattr(came, "token_id", None)
-        advice = f"its ID is {known}" if known else ""
         problem = f"interrupted by {type(interruption).__name__}"
-        text = str(_answers.failed(SignalWireError, attempt, problem, advice, applied=applied))
+        text = str(_answers.failed(SignalWireError, attempt, problem, known and f"its ID is {known}", applied=applied))
         self._log(logging.WARNING if applied else logging.DEBUG, text, attempt.call, came, leaving=interruption)
 
     def _log(self, level: int, text: str, call: Call[Any], about: Any = None, leaving: Any = None, **more: Any) -> None:

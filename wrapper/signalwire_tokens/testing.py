@@ -101,7 +101,7 @@ class FakeSpace:
         self._subprojects: set[str] = set()
         self._faults: list[_Fault] = []
         # Python 3.14 may raise KeyboardInterrupt between taking a lock and its block: the lock is never released, and
-        # its own thread must be able to take it again.
+        # its own thread must be able to take it again. The methods that users call take none.
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -111,8 +111,7 @@ class FakeSpace:
         """Add a subproject of the project and return its ID. `name` is for the reader; the space does not use it."""
         del name
         subproject = uuid4()
-        with self._lock:
-            self._subprojects.add(str(subproject))
+        self._subprojects.add(str(subproject))
         return subproject
 
     def fail_next(
@@ -165,14 +164,12 @@ class FakeSpace:
             answer = _json(status, body)
         if answer:
             answer.headers.update(headers or {})
-        with self._lock:
-            self._faults.extend([_Fault(answer, timeout, applied)] * times)
+        self._faults.extend([_Fault(answer, timeout, applied)] * times)
 
     @property
     def unused_faults(self) -> int:
         """How many scripted faults have met no request yet. The pytest fixture fails a test that leaves any."""
-        with self._lock:
-            return len(self._faults)
+        return len(self._faults)
 
     def clear_faults(self) -> None:
         """Forget the faults that have met no request yet.
@@ -181,8 +178,7 @@ class FakeSpace:
             >>> space.fail_next(503, times=9)
             >>> space.clear_faults()
         """
-        with self._lock:
-            self._faults.clear()
+        self._faults.clear()
 
     def serve(self, port: int = 0) -> contextlib.AbstractContextManager[str]:
         """Serve the space over HTTP on the loopback interface, in a context that yields its base URL.

@@ -19,7 +19,7 @@ from . import _options as options, stores
 from .calls import client, storing
 from .formats import Held, as_json, described, held, project, renderer, shown
 from .group import command_line
-from .messages import DONE, NOT_DONE, WRONG_USAGE, Failure, log_lines, masked, printable
+from .messages import DONE, INTERRUPTED, NOT_DONE, WRONG_USAGE, Failure, log_lines, masked, printable
 from .run import run
 
 __all__ = ["command_line", "execute"]
@@ -224,6 +224,9 @@ def execute() -> tuple[int, str]:
         return error.exit_code, printable(masked(shown.getvalue()), keep="\n\t")
     except Failure as failure:
         return failure.code, f"Error: {printable(str(failure))}\n"
+    except click.Abort:
+        # Between the reading of the arguments and the command.
+        return INTERRUPTED, "Error: interrupted; nothing was sent\n"
     if isinstance(result, str):
         return DONE, f"{printable(result)}\n"
     return result or DONE, ""

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
+import queue
 import re
 import sys
 import threading
@@ -60,16 +61,19 @@ def _spins() -> bool:
 @contextlib.contextmanager
 def spinner(label: str) -> Iterator[Callable[[], None]]:
     """Show a spinner on a terminal until the end, or until the yielded function is called."""
-    done = threading.Event()
+    # Not an Event, in which Ctrl-C may leave a lock taken.
+    done = queue.SimpleQueue[None]()
 
     def spin() -> None:
-        frames = itertools.cycle("|/-\\")
-        while not done.wait(0.1):
-            write(f"{_CLEAR_LINE}{next(frames)} {label}")
+        for frame in itertools.cycle("|/-\\"):
+            with contextlib.suppress(queue.Empty):
+                done.get(timeout=0.1)
+                break
+            write(f"{_CLEAR_LINE}{frame} {label}")
         write(_CLEAR_LINE)
 
     def stop() -> None:
-        done.set()
+        done.put(None)
         if wheel.ident:
             wheel.join()
 

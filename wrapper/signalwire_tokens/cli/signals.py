@@ -56,6 +56,18 @@ def interrupt() -> None:
     _set(_interrupt, _ENDINGS)
 
 
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Make a signal wait for the end of the block, and interrupt there."""
+    _set(lambda number, _frame: came.append(number), _ENDINGS)
+    try:
+        yield
+    finally:
+        _set(_interrupt, _ENDINGS)
+    if came:
+        _interrupt(came.pop(), None)
+
+
 def fail() -> None:
     """Make a signal raise Interrupted: the secret that is being stored counts as not stored."""
     _set(_fail, _ENDINGS)

@@ -47,9 +47,11 @@ def file(path: Path, *, force: bool) -> Iterator[Store]:
     """Reserve a file and space for it, and yield a function that writes it: whole, synced and in one step."""
     with contextlib.ExitStack() as undo:
         try:
-            replaced = _reserve(path, undo, force=force)
-            descriptor, name = tempfile.mkstemp(prefix=".signalwire-tokens-", dir=path.parent)
-            undo.callback(_quietly, Path(name).unlink)
+            # A file that has just been made must be known here, to be removed.
+            with signals.held():
+                replaced = _reserve(path, undo, force=force)
+                descriptor, name = tempfile.mkstemp(prefix=".signalwire-tokens-", dir=path.parent)
+                undo.callback(_quietly, Path(name).unlink)
             new = os.fdopen(descriptor, "wb")
             undo.callback(_quietly, new.close)
             new.write(bytes(ROOM))
