@@ -107,7 +107,7 @@ class SyncTransports:
                 attempt.fail(failure, transport, self.proxy)
                 # An exception from a signal handler, such as a time limit, is no failure of our own transports.
                 if not isinstance(failure, EXPECTED if self._given is None else Exception):
-                    # A lock of httpcore that Ctrl-C left taken would never let it close: garbage collection does.
+                    # In sync, closing it may wait for ever for a lock of httpcore that Ctrl-C left taken. It is let go.
                     transport = transport if self.awaits else self._given
                     raise
             finally:
