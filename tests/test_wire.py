@@ -1,5 +1,6 @@
 """The published page's own example and this library put the same request on the wire."""
 
+import contextlib
 import json
 import re
 import socket
@@ -21,11 +22,7 @@ def record(send) -> dict:
         received = bytearray()
 
         def serve() -> None:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            with connection:
+            with contextlib.suppress(OSError), server.accept()[0] as connection:
                 while not received.endswith(b"}"):
                     received.extend(connection.recv(65536) or b"}")  # or the client gave up
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER))
@@ -35,7 +32,9 @@ def record(send) -> dict:
         try:
             send(f"http://127.0.0.1:{server.getsockname()[1]}")
         finally:
-            server.shutdown(socket.SHUT_RDWR)
+            # Not every system lets a socket that listens be shut down.
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
             thread.join()
     head, _, body = bytes(received).partition(b"\r\n\r\n")
     request_line, *lines = head.decode().split("\r\n")
