@@ -65,11 +65,12 @@ def spinner(label: str) -> Iterator[Callable[[], None]]:
     done = queue.SimpleQueue[None]()
 
     def spin() -> None:
-        for frame in itertools.cycle("|/-\\"):
+        frames = itertools.cycle("|/-\\")
+        while True:
             with contextlib.suppress(queue.Empty):
                 done.get(timeout=0.1)
                 break
-            write(f"{_CLEAR_LINE}{frame} {label}")
+            write(f"{_CLEAR_LINE}{next(frames)} {label}")
         write(_CLEAR_LINE)
 
     def stop() -> None:
