@@ -17,8 +17,8 @@ from .stores import Store, StoreError
 if TYPE_CHECKING:
     from signalwire_tokens import ApiToken
 
-# How a note on an interruption ends if no new token exists. Only the end counts, as a token's name may be any text.
-_NOTHING = re.compile(r"\(nothing was (minted|sent)\)( \[request id .*\])?$")
+# A note on an interruption if no new token exists. Only its start and end count, as a token's name may be any text.
+_NOTHING = re.compile(r"^create of .*\(nothing was (minted|sent)\)( \[request id .*\])?$")
 # The parts of the library's messages that are about Python's classes and arguments.
 _FOR_PYTHON = re.compile(
     r"(store|the block) failed with \w+, and then |\w+Error: (?=delete of token)|; the order of the arguments is .*"

@@ -19,7 +19,7 @@ from . import _options as options, stores
 from .calls import client, storing
 from .formats import Held, as_json, described, held, project, renderer, shown
 from .group import command_line
-from .messages import DONE, INTERRUPTED, NOT_DONE, WRONG_USAGE, Failure, log_lines, masked, printable
+from .messages import DONE, NOT_DONE, WRONG_USAGE, Failure, log_lines, masked, printable
 from .run import run
 
 __all__ = ["command_line", "execute"]
@@ -225,8 +225,8 @@ def execute() -> tuple[int, str]:
     except Failure as failure:
         return failure.code, f"Error: {printable(str(failure))}\n"
     except click.Abort:
-        # Between the reading of the arguments and the command.
-        return INTERRUPTED, "Error: interrupted; nothing was sent\n"
+        # click's name for it, if it comes between the reading of the arguments and the command.
+        raise KeyboardInterrupt from None
     if isinstance(result, str):
         return DONE, f"{printable(result)}\n"
     return result or DONE, ""
