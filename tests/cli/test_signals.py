@@ -295,7 +295,7 @@ class TestBeginningAndEnd:
             run = shell("permissions", stdout=writing)
         os.close(reading)
         os.close(writing)
-        assert (run.returncode, run.stderr.lstrip()) == (130, "Error: interrupted; nothing was sent\n")
+        assert (run.returncode, run.stderr) == (130, "Error: interrupted; nothing was sent\n")
 
     def test_what_is_done_is_told(self, shell, space, pipe) -> None:
         reader, writer = pipe
