@@ -104,6 +104,20 @@ def test_a_file_keeps_its_format(shell, space, tmp_path, form, other) -> None:
     assert run.stderr == f"Error: {says}\n"
 
 
+def test_a_project_that_is_missing_or_mixed_up_is_refused_and_not_repeated(shell, space, tmp_path) -> None:
+    where = ("--format", "env", "--out", "ci", "--force")
+    assert shell(*CREATE, *where, cwd=tmp_path).returncode == 0
+    rotate = ("rotate", str(only(space).id), "ci", "-p", "fax", *where)
+    # People swap the project ID and the API token.
+    secret = space.api_token.get_secret_value()
+    run = shell(*rotate, cwd=tmp_path, environment={"SIGNALWIRE_PROJECT_ID": secret})
+    assert (run.returncode, secret in run.stderr) == (2, False)
+    del shell.environment["SIGNALWIRE_PROJECT_ID"]
+    run = shell(*rotate, cwd=tmp_path)
+    assert (run.returncode, len(space.requests)) == (2, 1)
+    assert run.stderr.startswith("Error: not set, or empty: SIGNALWIRE_PROJECT_ID;")
+
+
 def test_what_is_no_regular_file_is_not_read(rotate, space, tmp_path) -> None:
     os.mkfifo(tmp_path / "fifo")
     run = rotate("--out", str(tmp_path / "fifo"), "--force")
